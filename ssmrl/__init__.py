@@ -1,0 +1,1 @@
+"""Resettable state-space memory and the reinforcement-learning maths around it, in JAX."""

@@ -1,0 +1,14 @@
+"""Settings for all tests: strict promotion, quiet CPU, one shared compilation cache."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+
+from ssmrl.train.runtime import enable_compilation_cache
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "standard")
+
+enable_compilation_cache()  # the second run of the tests takes half the time
