@@ -1,0 +1,140 @@
+"""Environments by name: ours, gymnax's, and any that an import path reaches."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import gymnax
+
+from envs import bsuite, popgym
+from envs.adapters import LegacyGymnax, NoParams, is_legacy
+from ssmrl.errors import UsageError
+from ssmrl.registry import Registry, did_you_mean
+
+Factory = Callable[..., Any]
+
+_registry: Registry[Factory] = Registry("environment")
+for _table in (bsuite.FACTORIES, popgym.FACTORIES):
+    for _name, _factory in _table.items():
+        _registry.register(_name, _factory)
+
+
+def register(name: str, factory: Factory) -> None:
+    """Let ``make(name, **settings)`` call ``factory(**settings)``, a class or a function.
+
+    Raises ``UsageError`` where the name is taken or holds a ':'.
+    """
+    if name in gymnax.registered_envs:
+        raise UsageError(f"environment {name!r} is already registered in gymnax; choose another")
+    _registry.register(name, factory)
+
+
+def names() -> list[str]:
+    """Return every name that ``make`` knows, gymnax's own among them, sorted."""
+    return sorted([*_registry.names(), *gymnax.registered_envs])
+
+
+def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
+    """Return the environment called ``name`` and its parameters.
+
+    Args:
+        name: a registered name ("popgym/RepeatPreviousEasy"), one of gymnax's ids
+            ("CartPole-v1"), or the import path of a class or factory ("my_module:MyEnv").
+        **settings: fields of the environment's ``default_params``, which are replaced there, and
+            arguments of its constructor (or factory). A key that is both goes to both.
+
+    Environments with the five-value step of old gymnax come back inside ``LegacyGymnax``.
+    Raises ``UsageError`` for an unknown name, an unknown key, and text in a number's place.
+    """
+    factory = _factory_of(name)
+    named, takes_any = _keywords(factory)
+    arguments = {
+        key: _as_number(name, key, value, named[key])
+        for key, value in settings.items()
+        if key in named
+    }
+    env = factory(**arguments)
+    params = getattr(env, "default_params", NoParams())
+    fields = {f.name for f in dataclasses.fields(params)} if _is_dataclass(params) else set()
+
+    others = {k: v for k, v in settings.items() if k not in named and k not in fields}
+    known = {*fields, *named, *_keywords(type(env))[0]}
+    if others and not takes_any:
+        raise _unknown(name, next(iter(others)), known)
+    if others:
+        env = _construct(name, factory, {**arguments, **others}, others, known)
+        params = getattr(env, "default_params", NoParams())
+
+    replaced = {
+        key: _as_number(name, key, value, getattr(params, key))
+        for key, value in settings.items()
+        if key in fields
+    }
+    params = dataclasses.replace(params, **replaced) if replaced else params
+    return (LegacyGymnax(env) if is_legacy(env, params) else env), params
+
+
+def _factory_of(name: str) -> Factory:
+    if ":" not in name and name not in _registry.names():
+        if name not in gymnax.registered_envs:
+            raise UsageError(f"unknown environment {name!r}{did_you_mean(name, names())}")
+        return functools.partial(_from_gymnax, name)
+    factory = _registry.get(name)
+    if not callable(factory):
+        kind = type(factory).__name__
+        raise UsageError(f"environment {name!r} is of type {kind}, not a class or factory")
+    return factory
+
+
+def _from_gymnax(env_id: str, /, **arguments: Any) -> Any:
+    return gymnax.make(env_id, **arguments)[0]
+
+
+def _keywords(factory: Factory) -> tuple[dict[str, Any], bool]:
+    """Return the keyword arguments with their defaults, and whether there is a ``**``."""
+    parameters = inspect.signature(factory).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = {p.name: p.default for p in parameters if p.kind in kinds}
+    return named, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+
+
+def _construct(name: str, factory: Factory, arguments: dict, others: dict, known: set) -> Any:
+    """Call a factory that passes its keywords on, so that only the call tells which it knows."""
+    try:
+        return factory(**arguments)
+    except TypeError as error:
+        text = str(error)
+        if "unexpected keyword argument" not in text and "takes no arguments" not in text:
+            raise
+        refused = [key for key in others if repr(key) in text] or list(others)
+        raise _unknown(name, refused[0], known) from None
+
+
+def _unknown(name: str, key: str, known: set[str]) -> UsageError:
+    way_out = did_you_mean(key, known) if known else "; it has none"
+    return UsageError(f"environment {name!r} has no parameter {key!r}{way_out}")
+
+
+def _is_dataclass(params: Any) -> bool:
+    return dataclasses.is_dataclass(params) and not isinstance(params, type)
+
+
+def _as_number(name: str, key: str, value: Any, default: Any) -> Any:
+    """Return ``value`` with the type of ``default`` where both are numbers.
+
+    An integer in a float's place would change the state's type, a float in an integer's place
+    could not be a shape. What is no number (an array, say) is left to the environment.
+    """
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        return value
+    if isinstance(value, str):
+        raise UsageError(f"environment {name!r}: {key} must be a number, not {value!r}")
+    if isinstance(default, float) and isinstance(value, int):
+        return float(value)
+    if isinstance(default, int) and isinstance(value, float):
+        if not value.is_integer():
+            raise UsageError(f"environment {name!r}: {key} must be whole, not {value!r}")
+        return int(value)
+    return value

@@ -1,0 +1,116 @@
+"""Spaces: gymnax's own, the one that it lacks, and their encoding as flat float vectors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnax.environments.spaces import Box, Dict, Discrete, Space, Tuple
+
+from ssmrl.errors import UsageError
+
+__all__ = [
+    "Box",
+    "Dict",
+    "Discrete",
+    "MultiDiscrete",
+    "Space",
+    "Tuple",
+    "encode",
+    "encoded_size",
+    "encoded_space",
+]
+
+
+class MultiDiscrete(Space):
+    """A vector of ``k`` integers, the i-th from 0 to ``nvec[i] - 1``.
+
+    Args:
+        nvec: the ``k`` numbers of categories, each at least 1; raises ``UsageError`` otherwise.
+    """
+
+    def __init__(self, nvec: Sequence[int] | np.ndarray):
+        self.nvec = np.asarray(nvec, dtype=np.int32)
+        if self.nvec.ndim != 1 or self.nvec.size == 0 or self.nvec.min() < 1:
+            raise UsageError(f"MultiDiscrete needs a list of numbers >= 1, not {nvec!r}")
+        self.shape = self.nvec.shape
+        self.dtype = jnp.dtype(jnp.int32)
+
+    def __repr__(self) -> str:
+        """Return the configured numbers of categories and the dtype."""
+        return f"MultiDiscrete({self.nvec.tolist()}, dtype={self.dtype.name})"
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Sample each entry uniformly and independently: int32 [k]."""
+        return jax.random.randint(key, self.shape, 0, self.nvec, dtype=self.dtype)
+
+    def contains(self, x: jax.Array) -> jax.Array:
+        """Return whether every entry lies in its range: bool []."""
+        x = jnp.asarray(x)
+        return jnp.all((x >= 0) & (x < self.nvec))
+
+
+def encode(space: Space, x: Any) -> jax.Array:
+    """Return ``x`` from ``space`` as one float32 vector [encoded_size(space)].
+
+    Box: its entries in row-major order; Discrete: one-hot; MultiDiscrete: one-hots side by side;
+    Dict (by sorted key) and Tuple: the encodings of their parts side by side.
+    """
+    if isinstance(space, Box):
+        return jnp.asarray(x, jnp.float32).reshape(-1)
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(x, space.n, dtype=jnp.float32)
+    if isinstance(space, MultiDiscrete):
+        # Slot s stands for the value value_of[s] of the entry entry_of[s].
+        entry_of = np.repeat(np.arange(space.nvec.size), space.nvec)
+        value_of = np.concatenate([np.arange(n) for n in space.nvec])
+        return (jnp.asarray(x)[entry_of] == value_of).astype(jnp.float32)
+    parts = [encode(child, _part(x, key)) for key, child in _children(space)]
+    return jnp.concatenate(parts)
+
+
+def encoded_size(space: Space) -> int:
+    """Return the length of the vectors that ``encode`` makes for ``space``."""
+    if isinstance(space, Box):
+        return int(np.prod(space.shape, dtype=np.int64))
+    if isinstance(space, Discrete):
+        return int(space.n)
+    if isinstance(space, MultiDiscrete):
+        return int(space.nvec.sum())
+    return sum(encoded_size(child) for _, child in _children(space))
+
+
+def encoded_space(space: Space) -> Box:
+    """Return the Box [encoded_size(space)] in which ``encode`` places the values of ``space``."""
+    low, high = _bounds(space)
+    return Box(low, high, (encoded_size(space),), jnp.float32)
+
+
+def _bounds(space: Space) -> tuple[jax.Array, jax.Array]:
+    if isinstance(space, Box):
+        shape = tuple(space.shape)
+        low, high = (jnp.asarray(bound, jnp.float32) for bound in (space.low, space.high))
+        return jnp.broadcast_to(low, shape).ravel(), jnp.broadcast_to(high, shape).ravel()
+    if isinstance(space, Discrete | MultiDiscrete):
+        size = encoded_size(space)
+        return jnp.zeros(size), jnp.ones(size)
+    lows, highs = zip(*(_bounds(child) for _, child in _children(space)), strict=True)
+    return jnp.concatenate(lows), jnp.concatenate(highs)
+
+
+def _children(space: Space) -> list[tuple[Any, Space]]:
+    if isinstance(space, Dict):
+        return sorted(space.spaces.items(), key=lambda item: str(item[0]))
+    if isinstance(space, Tuple):
+        return list(enumerate(space.spaces))
+    raise UsageError(
+        f"cannot flatten a space of type {type(space).__module__}.{type(space).__qualname__}; "
+        "known are Box, Discrete, MultiDiscrete, Dict and Tuple of envs.spaces"
+    )
+
+
+def _part(x: Any, key: Any) -> Any:
+    # gymnax's own Dict observations may be dataclasses, whose parts are attributes.
+    by_key = isinstance(x, Mapping) or isinstance(key, int)
+    return x[key] if by_key else getattr(x, key)

@@ -1,0 +1,34 @@
+"""Many copies of one environment as one: keys are split and calls are vmapped."""
+
+from typing import Any
+
+import jax
+
+from envs.spaces import Space
+
+
+class VectorEnv:
+    """``num`` environments with the same parameters; every array gets a leading axis [B]."""
+
+    def __init__(self, env: Any, params: Any, num: int = 1):
+        self.env, self.params, self.num = env, params, num
+
+    @property
+    def action_space(self) -> Space:
+        """Action space of one environment."""
+        return self.env.action_space(self.params)
+
+    def with_num(self, num: int) -> "VectorEnv":
+        """Return the same environment ``num`` times."""
+        return VectorEnv(self.env, self.params, num)
+
+    def reset(self, key: jax.Array) -> tuple[Any, Any]:
+        """Return the first observations [B, ...] and the states."""
+        keys = jax.random.split(key, self.num)
+        return jax.vmap(self.env.reset, in_axes=(0, None))(keys, self.params)
+
+    def step(self, key: jax.Array, state: Any, action: jax.Array) -> tuple:
+        """Return observations, states, rewards, terminated, truncated and info, all [B, ...]."""
+        keys = jax.random.split(key, self.num)
+        step = jax.vmap(self.env.step, in_axes=(0, 0, 0, None))
+        return step(keys, state, action, self.params)

@@ -1,0 +1,52 @@
+"""Wrappers that add to what an agent sees; each respects the auto-reset inside ``step``.
+
+At the end of an episode ``step`` returns two observations. The returned one opens the next
+episode, so it carries nothing of the last one: no action, no reward, a raised start flag.
+``info["final_observation"]`` closes the old episode and carries what the agent would have seen
+had it gone on: the last action, the last reward, start flag 0.
+"""
+
+from typing import Any
+
+from envs.spaces import Box
+from envs.wrappers.append import PreviousAction, PreviousReward, StartFlag
+from envs.wrappers.base import Wrapper, name_of
+from envs.wrappers.transform import ClipAction, EpisodeStatistics, FlattenObservation
+
+__all__ = [
+    "ClipAction",
+    "EpisodeStatistics",
+    "FlattenObservation",
+    "PreviousAction",
+    "PreviousReward",
+    "StartFlag",
+    "Wrapper",
+    "name_of",
+    "wrap",
+]
+
+
+def wrap(
+    env: Any,
+    *,
+    previous_action: bool = True,
+    previous_reward: bool = False,
+    start_flag: bool = True,
+) -> Wrapper:
+    """Return ``env`` as the agents take it: flat observations, episode totals in ``info``.
+
+    The observation is [flat observation | previous action | previous reward | start flag], with
+    the parts that are asked for. Box actions are clipped first, so that the previous action is
+    the one that the environment got. The order is that of the lines below.
+    """
+    wrapped: Wrapper = FlattenObservation(env)
+    for wanted, wrapper in (
+        (previous_action, PreviousAction),
+        (previous_reward, PreviousReward),
+        (start_flag, StartFlag),
+    ):
+        wrapped = wrapper(wrapped) if wanted else wrapped
+    wrapped = EpisodeStatistics(wrapped)
+    if isinstance(env.action_space(getattr(env, "default_params", None)), Box):
+        wrapped = ClipAction(wrapped)
+    return wrapped

@@ -1,0 +1,139 @@
+"""envs.make: names, import paths, settings, and the sentences where one is wrong."""
+
+import pytest
+from tiny_env import Legacy, Tiny
+
+import envs
+from envs.adapters import LegacyGymnax
+from ssmrl.errors import UsageError
+
+
+def test_names_hold_ours_and_gymnax():
+    names = envs.names()
+    assert {"popgym/RepeatFirstHard", "bsuite/MemoryChain", "CartPole-v1"} <= set(names)
+    assert sum(name.startswith("popgym/") for name in names) == 12
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("RepeatPreviousEasy", "did you mean 'popgym/RepeatPreviousEasy'"),
+        ("popgym/RepeatFirstHrad", "did you mean 'popgym/RepeatFirstHard'"),
+        ("cartpole-v1", "did you mean 'CartPole-v1'"),
+    ],
+)
+def test_unknown_name_gets_the_nearest(name, hint):
+    with pytest.raises(UsageError, match=f"unknown environment '{name}'; {hint}"):
+        envs.make(name)
+
+
+def test_settings_reach_params_and_constructor():
+    env, _ = envs.make("popgym/RepeatPreviousEasy", k=7, num_decks=2.0)
+    assert (env.k, env.num_cards) == (7, 104)
+    _, params = envs.make("popgym/NoisyPositionOnlyCartPoleHard", noise_sigma=1, gravity=5)
+    assert params.noise_sigma == 1.0
+    assert isinstance(params.noise_sigma, float)
+    assert isinstance(params.gravity, float)
+    assert params.max_steps_in_episode == 200
+    _, params = envs.make("popgym/PositionOnlyCartPoleEasy", max_steps_in_episode=50)
+    assert params.max_steps_in_episode == 50
+
+
+def test_settings_of_gymnax_environments():
+    env, params = envs.make("MemoryChain-bsuite", num_bits=3, memory_length=9)
+    assert env.num_bits == 3
+    assert params.memory_length == 9
+    env, params = envs.make("DeepSea-bsuite", size=5)
+    assert env.size == params.max_steps_in_episode == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "hint"),
+    [
+        ("popgym/RepeatPreviousEasy", "num_deck", "did you mean 'num_decks'?"),
+        ("popgym/NoisyPositionOnlyCartPoleEasy", "noise", "did you mean 'noise_sigma'?"),
+        ("CartPole-v1", "mass_pole", "did you mean 'masspole'"),
+        ("DeepSea-bsuite", "sizes", "did you mean 'size'?"),
+        ("bsuite/MemoryChain", "max_steps_in_episode", "known are memory_length, num_bits"),
+    ],
+)
+def test_unknown_setting_gets_the_nearest(name, key, hint):
+    with pytest.raises(UsageError) as caught:
+        envs.make(name, **{key: 1})
+    assert str(caught.value).startswith(f"environment '{name}' has no parameter '{key}'; {hint}")
+
+
+def test_setting_where_there_is_none():
+    sentence = "environment 'tiny_env:LegacyWithoutParams' has no parameter 'size'; it has none"
+    with pytest.raises(UsageError, match=sentence):
+        envs.make("tiny_env:LegacyWithoutParams", size=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "complaint"),
+    [
+        ("CartPole-v1", "gravity", "1e-1", "must be a number, not '1e-1'"),
+        ("popgym/RepeatPreviousEasy", "k", "4", "must be a number, not '4'"),
+        ("popgym/RepeatPreviousEasy", "k", 4.5, "must be whole, not 4.5"),
+        ("CartPole-v1", "max_steps_in_episode", 9.5, "must be whole, not 9.5"),
+    ],
+)
+def test_settings_of_the_wrong_type(name, key, value, complaint):
+    with pytest.raises(UsageError, match=f"environment '{name}': {key} {complaint}"):
+        envs.make(name, **{key: value})
+
+
+def test_impossible_setting_of_the_constructor():
+    with pytest.raises(UsageError, match=r"'RepeatPrevious': k must be 1 to 51, not 52"):
+        envs.make("popgym/RepeatPreviousEasy", k=52)
+    with pytest.raises(UsageError, match=r"'RepeatFirst': num_decks must be >= 1, not 0"):
+        envs.make("popgym/RepeatFirstEasy", num_decks=0)
+
+
+def test_import_path_of_a_class_and_of_a_factory(tmp_path, monkeypatch):
+    (tmp_path / "some_game.py").write_text(
+        "from tiny_env import Tiny, Legacy\n"
+        "def make_game(**settings):\n    return Tiny(**settings)\n"
+        "def make_old():\n    return Legacy()\n"
+        "constant = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    env, params = envs.make("tiny_env:Tiny", truncates=True, max_steps_in_episode=9)
+    assert isinstance(env, Tiny)
+    assert env.truncates
+    assert params.max_steps_in_episode == 9
+
+    env, params = envs.make("some_game:make_game", truncates=True, reward_scale=2)
+    assert env.truncates
+    assert params.reward_scale == 2.0
+    with pytest.raises(UsageError, match="no parameter 'truncate'; did you mean 'truncates'"):
+        envs.make("some_game:make_game", truncate=True)
+
+    env, _ = envs.make("some_game:make_old")
+    assert isinstance(env, LegacyGymnax)
+    with pytest.raises(
+        UsageError, match="'some_game:constant' is of type int, not a class or factory"
+    ):
+        envs.make("some_game:constant")
+    with pytest.raises(UsageError, match="has no 'Gone'"):
+        envs.make("some_game:Gone")
+
+
+def test_register_once_and_only_once():
+    envs.register("test/Tiny", Tiny)
+    env, _ = envs.make("test/Tiny", truncates=True)
+    assert env.truncates
+    with pytest.raises(UsageError, match="'test/Tiny' is already registered"):
+        envs.register("test/Tiny", Legacy)
+    with pytest.raises(UsageError, match="'CartPole-v1' is already registered in gymnax"):
+        envs.register("CartPole-v1", Tiny)
+
+
+def test_a_type_error_of_the_constructors_own_surfaces():
+    def factory(**settings):
+        raise TypeError("something else") if settings else KeyError("no settings")
+
+    envs.register("test/Broken", lambda **settings: factory(**settings) if settings else Tiny())
+    with pytest.raises(TypeError, match="something else"):
+        envs.make("test/Broken", anything=1)

@@ -1,0 +1,125 @@
+"""Environments so small that a broken agent fails on them within seconds."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from gymnax.environments import environment, spaces
+
+from envs.spaces import MultiDiscrete
+
+
+@struct.dataclass
+class State(environment.EnvState):
+    """Time within the episode, and what has to be remembered."""
+
+    cue: jax.Array
+
+
+@struct.dataclass
+class Params(environment.EnvParams):
+    """``length`` is the number of steps of an episode."""
+
+    length: int = 1
+    max_steps_in_episode: int = 1_000
+
+
+class Probe(environment.Environment[State, Params]):
+    """Pays 1 for whatever is done, and terminates after ``length`` steps."""
+
+    @property
+    def default_params(self) -> Params:
+        return Params()
+
+    def reset_env(self, key: jax.Array, params: Params) -> tuple[jax.Array, State]:
+        state = State(time=jnp.int32(0), cue=jax.random.bernoulli(key).astype(jnp.int32))
+        return self.observe(key, state, None, params), state
+
+    def step_env(self, key: Any, state: State, action: Any, params: Params) -> tuple:
+        reward = self.reward(state, action, params)
+        state = state.replace(time=state.time + 1)
+        terminated = self.is_terminated(state, params)
+        return self.observe(key, state, action, params), state, reward, terminated, {}
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.float32(1)
+
+    def observe(self, key: Any, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.zeros(1)
+
+    def is_terminated(self, state: State, params: Params) -> jax.Array:
+        return state.time >= params.length
+
+    def observation_space(self, params: Params) -> spaces.Box:
+        return spaces.Box(-1, 1, (1,))
+
+    def action_space(self, params: Params | None = None) -> spaces.Space:
+        return spaces.Discrete(2)
+
+
+class Value(Probe):
+    """One step, worth 1."""
+
+
+class TimeLimit(Probe):
+    """Pays 1 a step for ever, but is cut off after ``length`` steps: worth 1 / (1 - gamma)."""
+
+    def is_terminated(self, state: State, params: Params) -> jax.Array:
+        return jnp.bool_(False)
+
+    def is_truncated(self, state: State, params: Params) -> jax.Array:
+        return state.time >= params.length
+
+
+class Action(Probe):
+    """Pays 1 for action 1 and -1 for action 0."""
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.where(action == 1, 1.0, -1.0)
+
+
+class Continuous(Probe):
+    """Pays most for the action (0.5, -0.5)."""
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        return -jnp.square(action - jnp.array([0.5, -0.5])).sum()
+
+    def action_space(self, params: Params | None = None) -> spaces.Space:
+        return spaces.Box(-1.0, 1.0, (2,))
+
+
+class Factored(Probe):
+    """Pays 1 for each part of the action (2, 1) of 3 x 2 that is right."""
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        return (action == jnp.array([2, 1])).sum().astype(jnp.float32)
+
+    def action_space(self, params: Params | None = None) -> spaces.Space:
+        return MultiDiscrete([3, 2])
+
+
+class Cue(Probe):
+    """Shows a cue at the first step and pays ±1 at the last for having remembered it."""
+
+    @property
+    def default_params(self) -> Params:
+        return Params(length=8)
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        right = jnp.where(action == state.cue, 1.0, -1.0)
+        return jnp.where(state.time == params.length - 1, right, 0.0)
+
+    def observe(self, key: Any, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.where(state.time == 0, 2.0 * state.cue - 1.0, 0.0)[None]
+
+
+class Broken(Probe):
+    """Pays infinity from the third step on."""
+
+    @property
+    def default_params(self) -> Params:
+        return Params(length=100)
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.where(state.time >= 20, jnp.inf, 0.0)
