@@ -1,0 +1,1 @@
+"""Encoders, action heads and the actor-critic that stands around a memory."""

@@ -1,0 +1,54 @@
+"""A policy and a value function that share an encoder and a memory."""
+
+from typing import Any
+
+import distrax
+import jax
+from flax import linen as nn
+
+from ssmrl.nets.mlp import MLP
+
+
+class ActorCritic(nn.Module):
+    """Encoder, memory, and two heads; the paper's network (Lu et al. 2023, table 3).
+
+    ``memory`` obeys the contract of ``ssmrl.memory``, ``action_head`` maps features to a
+    distribution. ``scan`` takes a sequence and ``step`` one moment; both return the new memory
+    state, the distribution of actions and the values.
+    """
+
+    memory: Any
+    action_head: nn.Module
+    encoder_sizes: tuple[int, ...] = (128, 256)
+    head_sizes: tuple[int, ...] = (128, 128)
+
+    def setup(self) -> None:
+        self.encoder = MLP(self.encoder_sizes)
+        self.actor_body = MLP(self.head_sizes, scale=2.0)
+        self.critic_body = MLP(self.head_sizes, scale=2.0)
+        self.critic_out = nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0))
+
+    def scan(
+        self, state: Any, obs_TxBxF: jax.Array, start_TxB: jax.Array
+    ) -> tuple[Any, distrax.Distribution, jax.Array]:
+        """Return the state after the sequence, the policy over [T, B] and the values [T, B]."""
+        state, y = self.memory.scan(state, self.encoder(obs_TxBxF), start_TxB)
+        return state, self._policy(y), self._value(y)
+
+    def step(
+        self, state: Any, obs_BxF: jax.Array, start_B: jax.Array
+    ) -> tuple[Any, distrax.Distribution, jax.Array]:
+        """Return the state after the observation, the policy over [B] and the values [B]."""
+        state, y = self.memory.step(state, self.encoder(obs_BxF), start_B)
+        return state, self._policy(y), self._value(y)
+
+    def value(self, state: Any, obs_BxF: jax.Array, start_B: jax.Array) -> jax.Array:
+        """Return only the values [B] that ``step`` would."""
+        _, y = self.memory.step(state, self.encoder(obs_BxF), start_B)
+        return self._value(y)
+
+    def _policy(self, y: jax.Array) -> distrax.Distribution:
+        return self.action_head(self.actor_body(y))
+
+    def _value(self, y: jax.Array) -> jax.Array:
+        return self.critic_out(self.critic_body(y))[..., 0]

@@ -1,0 +1,52 @@
+"""Action heads: features become a distribution over actions (distrax)."""
+
+from collections.abc import Sequence
+
+import distrax
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+_INIT = nn.initializers.orthogonal(0.01)  # nearly uniform at first, so that all actions are tried
+
+
+class CategoricalHead(nn.Module):
+    """One of ``num_actions``: [..., F] -> distribution over int32 [...]."""
+
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> distrax.Distribution:
+        return distrax.Categorical(logits=nn.Dense(self.num_actions, kernel_init=_INIT)(x))
+
+
+class FactoredHead(nn.Module):
+    """One of ``nvec[k]`` for each k, independently: [..., F] -> over int32 [..., len(nvec)]."""
+
+    nvec: Sequence[int]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> distrax.Distribution:
+        widest = max(self.nvec)
+        logits = nn.Dense(len(self.nvec) * widest, kernel_init=_INIT)(x)
+        logits = logits.reshape(*x.shape[:-1], len(self.nvec), widest)
+        allowed = jnp.arange(widest)[None] < jnp.asarray(self.nvec)[:, None]
+        allowed = jnp.expand_dims(allowed, tuple(range(x.ndim - 1)))
+        logits = jnp.where(allowed, logits, jnp.finfo(logits.dtype).min)
+        return distrax.Independent(distrax.Categorical(logits=logits), 1)
+
+
+class GaussianHead(nn.Module):
+    """Diagonal Gaussian whose deviation is the same in all states: [..., F] -> over [..., size].
+
+    Its log-probabilities are those of the unclipped action; the environment's side clips.
+    """
+
+    size: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> distrax.Distribution:
+        mean = nn.Dense(self.size, kernel_init=_INIT)(x)
+        log_deviation = self.param("log_deviation", nn.initializers.zeros, (self.size,))
+        deviation = jnp.broadcast_to(jnp.exp(log_deviation), mean.shape)
+        return distrax.MultivariateNormalDiag(mean, deviation)

@@ -1,0 +1,45 @@
+"""Learning curves of one or several runs in one picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ssmrl.errors import UsageError
+from ssmrl.train.run_folder import RunFolder
+
+SMOOTHED = 0.02  # of a curve's points go into each that is drawn
+
+
+def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) -> None:
+    """Draw the return over environment steps of (label, run)s; a band spans the seeds' range."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for label, folder in runs:
+        steps, returns = curve(folder.read_rows())
+        if not len(steps):
+            raise UsageError(f"{str(folder.path)!r} has no finished episode to plot yet")
+        (line,) = axes.plot(steps, np.nanmean(returns, axis=1), label=label)
+        if returns.shape[1] > 1:
+            low, high = np.nanmin(returns, axis=1), np.nanmax(returns, axis=1)
+            axes.fill_between(steps, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+    axes.set(title=title, xlabel="environment steps", ylabel="episode return")
+    axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(out, dpi=120)
+
+
+def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps [rows] and smoothed returns [rows, seeds] of the rows with an episode's end."""
+    steps = np.array([row["env_steps"] for row in rows])
+    returns = np.array([np.atleast_1d(row["episode_return_mean"]) for row in rows], np.float64)
+    if not len(rows):
+        return steps, returns.reshape(0, 1)
+    seen = ~np.isnan(returns).all(axis=1)
+    steps, returns = steps[seen], returns[seen]
+    width = max(1, round(SMOOTHED * len(returns)))
+    smooth = [np.nanmean(returns[max(0, i - width + 1) : i + 1], axis=0) for i in range(len(steps))]
+    return steps, np.array(smooth).reshape(len(steps), -1)

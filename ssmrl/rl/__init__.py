@@ -1,0 +1,1 @@
+"""The mathematics of reinforcement learning as pure functions, time on axis 0."""

@@ -1,0 +1,78 @@
+"""Running means and variances, for observations and for the scale of rewards."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from ssmrl.scan import linear_scan
+
+
+class Moments(struct.PyTreeNode):
+    """Mean and sum of squared deviations of what was seen; leaves have the shape of one element."""
+
+    mean: jax.Array
+    squares: jax.Array
+    count: jax.Array
+
+    @classmethod
+    def of_shape(cls, shape: tuple[int, ...]) -> "Moments":
+        """Return the moments of nothing: they normalise by mean 0 and deviation 1."""
+        return cls(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(()))
+
+    def update(self, batch: jax.Array) -> "Moments":
+        """Add a batch [..., *shape]: the parallel form of Chan et al. 1979."""
+        axes = tuple(range(batch.ndim - self.mean.ndim))
+        count = float(batch.size // self.mean.size)
+        mean = batch.mean(axes)
+        squares = jnp.square(batch - jnp.expand_dims(mean, axes)).sum(axes)
+        total = self.count + count
+        shift = mean - self.mean
+        return Moments(
+            mean=self.mean + shift * count / total,
+            squares=self.squares + squares + jnp.square(shift) * self.count * count / total,
+            count=total,
+        )
+
+    @property
+    def deviation(self) -> jax.Array:
+        """Standard deviation, 1 before anything was seen."""
+        variance = jnp.where(self.count > 0, self.squares / jnp.maximum(self.count, 1.0), 1.0)
+        return jnp.sqrt(variance + 1e-8)
+
+
+def normalise(moments: Moments | None, x: jax.Array, clip: float = 10.0) -> jax.Array:
+    """Return (x - mean) / deviation within ±clip; ``x`` [..., *shape] as it is without moments."""
+    if moments is None:
+        return x
+    axes = tuple(range(x.ndim - moments.mean.ndim))
+    mean, deviation = (jnp.expand_dims(m, axes) for m in (moments.mean, moments.deviation))
+    return jnp.clip((x - mean) / deviation, -clip, clip)
+
+
+class RewardScale(struct.PyTreeNode):
+    """Divides rewards by the deviation of their running discounted sum, never shifting them."""
+
+    running_B: jax.Array
+    moments: Moments
+
+    @classmethod
+    def init(cls, batch: int) -> "RewardScale":
+        """Return the scale of ``batch`` environments that have paid nothing yet."""
+        return cls(jnp.zeros(batch), Moments.of_shape(()))
+
+    def __call__(
+        self, reward_TxB: jax.Array, ended_TxB: jax.Array, gamma: float | jax.Array
+    ) -> tuple["RewardScale", jax.Array]:
+        """Return the updated scale and the scaled rewards [T, B].
+
+        The running sum is R_t = gamma R_{t-1} + r_t, starting anew after each episode's end
+        (Engstrom et al. 2020, "reward scaling").
+        """
+        start_TxB = jnp.roll(ended_TxB, 1, axis=0).at[0].set(False)
+        decay = jnp.reshape(jnp.asarray(gamma, reward_TxB.dtype), (1,))
+        running_TxB = linear_scan(
+            decay, reward_TxB[..., None], start_TxB, initial_state=self.running_B[..., None]
+        )[..., 0]
+        moments = self.moments.update(running_TxB)
+        last_B = jnp.where(ended_TxB[-1], 0.0, running_TxB[-1])
+        return RewardScale(last_B, moments), reward_TxB / moments.deviation

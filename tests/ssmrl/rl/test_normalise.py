@@ -1,0 +1,45 @@
+"""Running moments against numpy over everything seen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssmrl.rl.normalise import Moments, RewardScale, normalise
+
+
+def test_moments_over_batches_are_those_of_all():
+    batches = [np.random.default_rng(i).normal(i, 1 + i, (5, 3, 2)) for i in range(4)]
+    moments = Moments.of_shape((2,))
+    for batch in batches:
+        moments = moments.update(jnp.array(batch, jnp.float32))
+    everything = np.concatenate(batches).reshape(-1, 2)
+    np.testing.assert_allclose(moments.mean, everything.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(moments.deviation, everything.std(0), rtol=1e-5)
+
+
+def test_normalise():
+    moments = Moments.of_shape((2,))
+    x = jnp.array([[1.0, -2.0], [3.0, 400.0]])
+    np.testing.assert_allclose(normalise(moments, x), [[1, -2], [3, 10]], rtol=1e-6)
+    assert normalise(None, x) is x
+    moments = moments.update(x)
+    np.testing.assert_allclose(normalise(moments, x), [[-1, -1], [1, 1]], rtol=1e-6)
+
+
+def test_reward_scale_sums_within_episodes_and_across_rollouts():
+    reward = np.random.default_rng(0).normal(size=(6, 2))
+    ended = np.zeros((6, 2), bool)
+    ended[1, 0] = ended[5, 1] = True
+    running, sums = np.zeros(2), []
+    for r, e in zip(reward, ended, strict=True):
+        running = 0.9 * running + r
+        sums.append(running)
+        running = np.where(e, 0, running)
+
+    scale = RewardScale.init(2)
+    call = jax.jit(lambda scale, r, e: scale(r, e, 0.9))
+    for part in (slice(0, 3), slice(3, 6)):
+        scale, scaled = call(scale, jnp.array(reward[part], jnp.float32), jnp.array(ended[part]))
+    np.testing.assert_allclose(scale.running_B, running, rtol=1e-5)
+    np.testing.assert_allclose(scale.moments.deviation, np.std(sums), rtol=1e-5)
+    np.testing.assert_allclose(scaled, reward[3:] / np.std(sums), rtol=1e-4)
