@@ -1,0 +1,1 @@
+"""The host side of a run: configuration, run folder, checkpoints, progress, and the loop."""

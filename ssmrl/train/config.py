@@ -1,0 +1,169 @@
+"""Strict configuration: nested mappings become frozen dataclasses, or one sentence says why not.
+
+YAML files and command-line overrides take the same way: both are mappings that
+:func:`from_mapping` checks against the fields of a dataclass, so that a misspelt key or a
+value of the wrong type ends before anything is traced.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
+from typing import Any, TypeVar
+
+import yaml
+
+from ssmrl.errors import UsageError
+from ssmrl.registry import did_you_mean
+
+C = TypeVar("C")
+
+
+def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
+    """Build dataclass ``cls`` from ``mapping``; keys may be spelt with dashes.
+
+    Raises ``UsageError`` for a key that ``cls`` lacks (naming the nearest that it has) and for a
+    value that is not of the field's type. Numbers may come as strings, as they do from a shell
+    and from YAML, where ``5e-5`` is one.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    values = {}
+    for key, value in mapping.items():
+        name = str(key).replace("-", "_")
+        if name not in fields:
+            raise UsageError(f"unknown key {path + name!r}{_nearest(name, fields, path)}")
+        values[name] = convert(value, fields[name], path + name)
+    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if f.init and f.name not in values and f.default is f.default_factory is MISSING:
+            raise UsageError(f"{path + f.name} needs a value; it has no default")
+    return cls(**values)
+
+
+def _nearest(name: str, fields: Mapping[str, Any], path: str) -> str:
+    flat = {path + f for f in fields} | {
+        f"{path}{f}.{inner.name}"
+        for f, hint in fields.items()
+        if dataclasses.is_dataclass(hint)
+        for inner in dataclasses.fields(hint)
+    }
+    return did_you_mean(path + name, flat)
+
+
+def convert(value: Any, hint: Any, path: str) -> Any:
+    """Return ``value`` as type ``hint``, or raise ``UsageError`` naming ``path`` and the value."""
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise _wrong(value, "a group of options", path)
+        return from_mapping(typing.cast(type, hint), value, path + ".")
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_optional(value, arguments, path)
+    if origin is typing.Literal:
+        if value not in arguments:
+            choices = ", ".join(map(repr, arguments))
+            raise UsageError(f"{path} must be one of {choices}, not {value!r}")
+        return value
+    if origin is tuple:
+        return tuple(convert(v, arguments[0], path) for v in _as_list(value, path))
+    if origin is dict or hint is dict:
+        if not isinstance(value, Mapping):
+            raise _wrong(value, "a mapping", path)
+        return {str(k).replace("-", "_"): _plain(v) for k, v in value.items()}
+    return _convert_scalar(value, hint, path)
+
+
+def _convert_optional(value: Any, arguments: tuple[Any, ...], path: str) -> Any:
+    if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+        return None
+    (inner,) = (a for a in arguments if a is not type(None))
+    return convert(value, inner, path)
+
+
+def _convert_scalar(value: Any, hint: Any, path: str) -> Any:
+    if hint is Any or (type(value) is hint):
+        return value
+    if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if hint in (int, float) and isinstance(value, int | float | str) and value is not True:
+        number = _number(value)
+        if number is not None and (hint is float or number == int(number)):
+            return hint(number)
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+    raise _wrong(value, words.get(hint, str(hint)), path)
+
+
+def _number(value: int | float | str) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if number - number == 0 else None  # neither infinite nor NaN
+
+
+def _as_list(value: Any, path: str) -> Sequence[Any]:
+    if isinstance(value, str):
+        return [v.strip() for v in value.strip("[]() ").split(",") if v.strip()]
+    if isinstance(value, int | float):
+        return [value]
+    if isinstance(value, list | tuple):
+        return value
+    raise _wrong(value, "a list", path)
+
+
+def _plain(value: Any) -> Any:
+    """Read a string of a free-form mapping as YAML does, and numbers like 1e-3 as numbers."""
+    if not isinstance(value, str):
+        return value
+    value = yaml.safe_load(value)
+    number = _number(value) if isinstance(value, str) else None
+    return value if number is None else number
+
+
+def _wrong(value: Any, expected: str, path: str) -> UsageError:
+    return UsageError(f"{path} must be {expected}, not {value!r}")
+
+
+def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """Turn ``--ppo.num-envs 8 --x`` into ``{"ppo": {"num_envs": "8"}, "x": "true"}``."""
+    overrides: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        flag = rest.pop(0)
+        if not flag.startswith("--"):
+            raise UsageError(f"expected an option such as --seed 1, found {flag!r}")
+        name, equals, value = flag[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        group = overrides
+        *groups, leaf = name.replace("-", "_").split(".")
+        for part in groups:
+            group = group.setdefault(part, {})
+            if not isinstance(group, dict):
+                raise UsageError(f"--{name}: {part!r} was given a value before; give it once")
+        group[leaf] = value
+    return overrides
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the entries of ``over`` laid on top, group by group."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Return a nested mapping of plain values that YAML can hold and ``from_mapping`` reads."""
+    return _listed(dataclasses.asdict(config))
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _listed(v) for k, v in value.items()}
+    return [_listed(v) for v in value] if isinstance(value, tuple | list) else value

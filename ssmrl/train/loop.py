@@ -1,0 +1,179 @@
+"""The host loop: calls a jitted chunk of updates and does all input and output between chunks."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from ssmrl.errors import TrainingError
+from ssmrl.train.checkpoint import Checkpoints
+from ssmrl.train.metrics import Metrics, add, to_row
+from ssmrl.train.progress import ProgressBar
+from ssmrl.train.run_folder import RunFolder
+
+
+class Agent(Protocol):
+    """What the loop needs of an agent: pure functions of one state tree."""
+
+    steps_per_update: int
+    num_updates: int
+
+    def init(self, key: jax.Array) -> Any:
+        """Return the first state."""
+
+    def update(self, state: Any) -> tuple[Any, Metrics]:
+        """Return the next state, whose ``update`` counts, and metrics with a loss."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the loop stops to write."""
+
+    log_every: int  # updates per row of metrics
+    checkpoint_every: int  # updates per checkpoint
+
+
+def init_seeds(agent: Agent, seed: int, num_seeds: int) -> Any:
+    """Return the state of seed, or of seed, seed + 1, ... with a leading axis of seeds."""
+    if num_seeds == 1:
+        return jax.jit(agent.init)(jax.random.key(seed))
+    keys = jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_seeds))
+    return jax.jit(jax.vmap(agent.init))(keys)
+
+
+def make_chunk(agent: Agent, num_seeds: int) -> jax.stages.Wrapped:
+    """Return jitted ``chunk(state, count) -> state, metrics, broken``.
+
+    ``count`` is traced, so that one compilation serves the whole run; ``state`` is donated.
+    ``broken`` is the first update with a loss or gradient that is not finite, or 0.
+    """
+    update = agent.update if num_seeds == 1 else jax.vmap(agent.update)
+
+    def body(_: int, carry: tuple) -> tuple:
+        state, metrics, broken = carry
+        state, new = update(state)
+        finite = jnp.isfinite(new["loss"].total) & jnp.isfinite(new["grad_norm"].total)
+        broken = jnp.where((broken == 0) & ~finite, state.update, broken)
+        return state, add(metrics, new), broken
+
+    def chunk(state: Any, count: jax.Array) -> tuple:
+        _, shapes = jax.eval_shape(update, state)
+        metrics = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        carry = (state, metrics, jnp.zeros_like(state.update))
+        return jax.lax.fori_loop(0, count, body, carry)
+
+    return jax.jit(chunk, donate_argnums=0)
+
+
+def compile_chunk(
+    agent: Agent, state: Any, num_seeds: int, console: Console
+) -> Callable[[Any, jax.Array], tuple]:
+    """Compile ahead of time, and say how long it took and what memory the program needs."""
+    began = time.monotonic()
+    compiled = make_chunk(agent, num_seeds).lower(state, jnp.int32(1)).compile()
+    seconds = time.monotonic() - began
+    memory = compiled.memory_analysis()
+    needed = ""
+    if memory is not None:  # some backends do not tell
+        size = (memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 2**20
+        needed = f"; the update needs {size:,.0f} MiB"
+    console.print(f"compiled in {seconds:.1f} s{needed}")
+    return compiled
+
+
+def train(
+    agent: Agent,
+    state: Any,
+    folder: RunFolder,
+    schedule: Schedule,
+    num_seeds: int,
+    console: Console,
+) -> tuple[Any, bool]:
+    """Update until the end or until interrupted; return the state and whether it is the end.
+
+    Raises ``TrainingError`` at a loss that is not finite; checkpoints keep the last good state.
+    """
+    from tensorboardX import SummaryWriter
+
+    chunk = compile_chunk(agent, state, num_seeds, console)
+    checkpoints = Checkpoints(folder.checkpoints)
+    update = int(np.max(state.update))
+    rows = folder.drop_rows_after(update)
+    seconds = rows[-1]["seconds"] if rows else 0.0
+    writer = SummaryWriter(str(folder.path), purge_step=update * agent.steps_per_update + 1)
+    bar = ProgressBar(
+        console, agent.num_updates * agent.steps_per_update, update * agent.steps_per_update
+    )
+    with writer, bar, _interruptible() as interrupted:
+        while update < agent.num_updates and not interrupted:
+            count = min(
+                schedule.log_every - update % schedule.log_every, agent.num_updates - update
+            )
+            began = time.monotonic()
+            state, metrics, broken = chunk(state, jax.device_put(np.int32(count)))
+            metrics, broken = jax.device_get((metrics, broken))
+            elapsed = time.monotonic() - began
+            _check_finite(broken, folder)
+            update += count
+            seconds += elapsed
+            row: dict[str, Any] = {
+                "update": update,
+                "env_steps": update * agent.steps_per_update,
+                "seconds": round(seconds, 4),
+                "steps_per_second": count * agent.steps_per_update * num_seeds / elapsed,
+                **to_row(metrics),
+            }
+            folder.append_row(row)
+            _write_events(writer, row)
+            bar.update(row["env_steps"], row["steps_per_second"], mean(row["episode_return_mean"]))
+            if update % schedule.checkpoint_every < count:
+                checkpoints.save(update, state)
+        if checkpoints.newest() != update:
+            checkpoints.save(update, state)
+    return state, update == agent.num_updates
+
+
+def mean(value: float | list[float | None] | None) -> float | None:
+    """Return the mean over seeds of a metric, leaving out seeds without one."""
+    values = [v for v in (value if isinstance(value, list) else [value]) if v is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _check_finite(broken: Any, folder: RunFolder) -> None:
+    for seed, update in enumerate(np.atleast_1d(broken)):
+        if update:
+            which = f" (seed number {seed})" if np.ndim(broken) else ""
+            raise TrainingError(
+                f"update {update}{which} gave a loss or gradient that is not finite; the last good "
+                f"checkpoint stays in {folder.checkpoints}; try a smaller learning rate"
+            )
+
+
+def _write_events(writer: Any, row: dict[str, Any]) -> None:
+    for name, value in row.items():
+        if name not in ("update", "env_steps") and (number := mean(value)) is not None:
+            writer.add_scalar(name, number, row["env_steps"])
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Yield a list that is empty until Ctrl-C or a termination signal; a second one kills."""
+    received: list[int] = []
+
+    def receive(number: int, _: Any) -> None:
+        received.append(number)
+        signal.signal(number, signal.default_int_handler)
+
+    old = {s: signal.signal(s, receive) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

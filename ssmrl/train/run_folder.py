@@ -1,0 +1,75 @@
+"""What a run leaves on disk: its config, metrics, events, checkpoints and picture."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssmrl.errors import UsageError
+
+
+class RunFolder:
+    """One run's folder; nothing in it is ever overwritten by another run."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+
+    @classmethod
+    def create(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
+        """Make the folder with its config.yaml, in one atomic step.
+
+        Raises ``UsageError`` where it exists already or cannot be made.
+        """
+        folder = cls(path)
+        if folder.path.exists():
+            raise UsageError(
+                f"run folder {str(path)!r} exists already; continue it with --resume {path}, "
+                "or choose another --run-dir"
+            )
+        try:
+            folder.path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = tempfile.mkdtemp(prefix=f".{folder.path.name}.", dir=folder.path.parent)
+        except OSError as error:
+            raise UsageError(f"cannot make run folder {str(path)!r}: {error.strerror}") from None
+        (Path(unfinished) / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        os.chmod(unfinished, 0o755)
+        os.rename(unfinished, folder.path)
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """Return an existing run; raise ``UsageError`` where there is none."""
+        folder = cls(path)
+        if not (folder.path / "config.yaml").is_file():
+            raise UsageError(f"{str(path)!r} is no run folder: it holds no config.yaml")
+        return folder
+
+    def read_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of metrics.jsonl, less a last one that was cut off while written."""
+        if not self.metrics_path.exists():
+            return []
+        lines = self.metrics_path.read_text().split("\n")
+        return [json.loads(line) for line in lines[:-1]]  # a whole line ends in a newline
+
+    def append_row(self, row: Mapping[str, Any]) -> None:
+        """Add a row to metrics.jsonl."""
+        with self.metrics_path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def drop_rows_after(self, update: int) -> list[dict[str, Any]]:
+        """Forget the rows that are to be written again, and return the others."""
+        rows = [row for row in self.read_rows() if row["update"] <= update]
+        self.write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        return rows
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the folder atomically."""
+        unfinished = self.path / f".{name}.unfinished"
+        unfinished.write_text(text)
+        unfinished.replace(self.path / name)
