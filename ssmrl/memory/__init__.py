@@ -1,0 +1,15 @@
+"""Memories: modules that carry a state from step to step and forget at the start of an episode."""
+
+from ssmrl.memory.base import Memory as Memory
+from ssmrl.memory.base import Option as Option
+from ssmrl.memory.base import make as make
+from ssmrl.memory.base import names as names
+from ssmrl.memory.base import options as options
+from ssmrl.memory.base import register as register
+from ssmrl.memory.gru import GRU as GRU
+from ssmrl.memory.mlp import MLP as MLP
+from ssmrl.memory.s5 import S5 as S5
+
+register("gru", GRU)
+register("mlp", MLP)
+register("s5", S5)

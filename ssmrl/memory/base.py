@@ -1,0 +1,110 @@
+"""The contract of a memory, and the table in which memories are found by name."""
+
+import dataclasses
+from typing import Any, ClassVar, NamedTuple, Protocol, get_type_hints
+
+import jax
+from flax import linen as nn
+
+from ssmrl.errors import UsageError
+from ssmrl.registry import Registry, did_you_mean
+
+State = Any  # a pytree of arrays
+
+
+class Memory(Protocol):
+    """What a flax linen module must offer to serve as a memory.
+
+    A memory maps inputs to outputs of ``features`` numbers and carries a state between them.
+    Where ``start`` is true the input is the first of an episode: everything before is forgotten
+    and the input itself is kept. For every memory
+
+    * ``scan`` equals repeated ``step``, with the same parameters (either may create them),
+    * one scan of T steps equals scans of its pieces with the state carried over,
+    * nothing passes a start, in value or gradient: both are exactly zero.
+
+    ``ssm_parameters`` names the parameters that may get a smaller learning rate of their own.
+    """
+
+    ssm_parameters: ClassVar[tuple[str, ...]]
+    features: int
+
+    def initial_state(self, batch_shape: tuple[int, ...]) -> State:
+        """Return the empty state; each leaf is ``batch_shape + (...)``. Needs no parameters."""
+        ...
+
+    def scan(
+        self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array
+    ) -> tuple[State, jax.Array]:
+        """Take in T steps; return the state after them and y_TxBxH."""
+        ...
+
+    def step(self, state: State, x_BxF: jax.Array, start_B: jax.Array) -> tuple[State, jax.Array]:
+        """Take in one step; return the state after it and y_BxH."""
+        ...
+
+
+class Option(NamedTuple):
+    """An option of a memory: its type and default (``dataclasses.MISSING`` if it has none)."""
+
+    type: Any
+    default: Any
+
+
+MEMORIES: Registry[type[nn.Module]] = Registry("memory")
+
+
+def register(name: str, memory: type[nn.Module]) -> None:
+    """Make a memory known under ``name``; raise ``UsageError`` where the name is taken."""
+    MEMORIES.register(name, memory)
+
+
+def names() -> list[str]:
+    """Return the names of all registered memories, sorted."""
+    return MEMORIES.names()
+
+
+def options(name: str) -> dict[str, Option]:
+    """Return the options of the memory called ``name``, which may be ``module:Class`` too.
+
+    Raises ``UsageError`` where there is no such memory.
+    """
+    memory = _get(name)
+    types = get_type_hints(memory)
+    fields = (f for f in dataclasses.fields(memory) if f.init and f.name not in ("parent", "name"))
+    return {f.name: Option(types[f.name], _default(f)) for f in fields}
+
+
+def make(name: str, **values: Any) -> Any:
+    """Return the memory called ``name`` (or ``module:Class``) with these options.
+
+    Raises ``UsageError`` where the name, an option or an option's value does not fit.
+    """
+    known = options(name)
+    for key in values:
+        if key not in known:
+            raise UsageError(f"memory {name!r} has no option {key!r}{did_you_mean(key, known)}")
+    for key, option in known.items():
+        if option.default is dataclasses.MISSING and key not in values:
+            raise UsageError(f"memory {name!r} needs a value for its option {key!r}")
+    return _get(name)(**values)
+
+
+def check_positive(**sizes: int) -> None:
+    """Raise ``UsageError`` for the first of the named sizes that is below one."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise UsageError(f"{name} must be at least 1, but is {size}")
+
+
+def _get(name: str) -> type[nn.Module]:
+    memory = MEMORIES.get(name)
+    if not (isinstance(memory, type) and issubclass(memory, nn.Module)):
+        raise UsageError(f"memory {name!r} is not a class of flax modules but {memory!r}")
+    return memory
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default

@@ -1,0 +1,225 @@
+"""The resettable linear recurrence: one function, its derivative, its implementations."""
+
+from functools import partial, reduce
+from operator import and_
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+
+from ssmrl.errors import UsageError
+from ssmrl.registry import did_you_mean
+from ssmrl.scan import planar as pl
+from ssmrl.scan.associative import associative
+from ssmrl.scan.sequential import sequential
+
+
+class Implementation(Protocol):
+    """One way to run the recurrence. It need not be differentiable: ``linear_scan`` sees to that.
+
+    Shapes: ``b`` [T, ..., N]; ``a`` either b's shape or, constant in time, [1, ..., 1, N] with one
+    axis fewer; ``start`` [T, ...] bool or None; ``initial_state`` [..., N]; all but ``start`` of
+    one real dtype. A reset is to the zero state. With ``reverse``, time runs from T-1 down to 0
+    and ``initial_state`` comes before step T-1. Returns x [T, ..., N].
+    """
+
+    def __call__(
+        self,
+        a: jax.Array,
+        b: jax.Array,
+        start: jax.Array | None,
+        initial_state: jax.Array,
+        *,
+        planar: bool,
+        reverse: bool,
+    ) -> jax.Array: ...
+
+
+IMPLEMENTATIONS: dict[str, Implementation] = {
+    "sequential": sequential,
+    "associative": associative,
+}
+
+
+def linear_scan(
+    a: jax.Array,
+    b: jax.Array,
+    start: jax.Array | None = None,
+    *,
+    initial_state: jax.Array | None = None,
+    reset_state: jax.Array | None = None,
+    planar: bool = False,
+    implementation: str | None = None,
+) -> jax.Array:
+    """Return all x_t = a_t x_{t-1} + b_t, with x_{t-1} replaced where ``start_t`` is true.
+
+    Lu et al. 2023, section 3.1. Arrays are real, complex, or with ``planar`` real arrays that
+    hold complex numbers as ``[re | im]`` on the last axis. Reverse-mode derivatives of any order
+    exist (forward mode does not); the backward pass keeps the states and no intermediates.
+
+    Args:
+      a: coefficients, [N] if constant in time, else [T, ..., N].
+      b: inputs, [T, ..., N], time first.
+      start: [T, ...] bool, true where x_{t-1} is to be forgotten; None for nowhere.
+      initial_state: x_{-1}, broadcast to [..., N]; zeros if None.
+      reset_state: what replaces x_{t-1} at a start, broadcast to [..., N]; zeros if None.
+      planar: whether the last axis holds ``[re | im]``.
+      implementation: a key of ``IMPLEMENTATIONS``; None takes "sequential" on a CPU and
+        "associative" elsewhere. Only "sequential" keeps a non-finite state inside its episode.
+
+    Returns:
+      x, [T, ..., N], of the arguments' common dtype.
+
+    Raises:
+      UsageError: on shapes, dtypes or an implementation that do not fit.
+    """
+    run = _implementation(implementation)
+    states = [s for s in (initial_state, reset_state) if s is not None]
+    dtype = jnp.result_type(a, b, *states)
+    a, b = jnp.asarray(a, dtype), jnp.asarray(b, dtype)
+    start = None if start is None else jnp.asarray(start)
+    _check(a, b, start, planar)
+    initial_state = _state("initial_state", initial_state, b)
+    reset_state = None if reset_state is None else _state("reset_state", reset_state, b)
+
+    is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+    if is_complex:
+        planar = True
+        a, b, initial_state = map(pl.from_complex, (a, b, initial_state))
+        reset_state = None if reset_state is None else pl.from_complex(reset_state)
+
+    if a.ndim < b.ndim:
+        a = a.reshape((1,) * (b.ndim - 2) + a.shape)
+    if start is not None and reset_state is not None:
+        b = _add_reset_state(a, b, start, reset_state, planar)
+    x = _recurrence(run, planar, False, a, b, start, initial_state)
+    return pl.to_complex(x) if is_complex else x
+
+
+def _implementation(name: str | None) -> Implementation:
+    if name is None:
+        name = "sequential" if jax.default_backend() == "cpu" else "associative"
+    if name not in IMPLEMENTATIONS:
+        hint = did_you_mean(name, IMPLEMENTATIONS)
+        raise UsageError(f"unknown scan implementation {name!r}{hint}")
+    return IMPLEMENTATIONS[name]
+
+
+def _check(a: jax.Array, b: jax.Array, start: jax.Array | None, planar: bool) -> None:
+    if b.ndim < 2 or b.shape[0] == 0:
+        raise UsageError(f"b must be [T, ..., N] with at least one step, but has shape {b.shape}")
+    if a.shape not in (b.shape[-1:], b.shape):
+        raise UsageError(
+            f"a must have shape {b.shape[-1:]} (constant in time) or b's shape {b.shape}, "
+            f"but has shape {a.shape}"
+        )
+    if not jnp.issubdtype(b.dtype, jnp.inexact):
+        raise UsageError(f"a and b must be floating or complex, but are {b.dtype}")
+    if planar and jnp.issubdtype(b.dtype, jnp.complexfloating):
+        raise UsageError(f"planar=True takes real arrays [re | im], but the dtype is {b.dtype}")
+    if planar and b.shape[-1] % 2:
+        raise UsageError(f"planar=True needs an even last axis [re | im], but b's is {b.shape[-1]}")
+    if start is None:
+        return
+    if start.dtype != jnp.bool_:
+        raise UsageError(f"start must be bool, but is {start.dtype}; compare it with 0 first")
+    if start.shape != b.shape[:-1]:
+        raise UsageError(
+            f"start must have b's shape without the last axis, {b.shape[:-1]}, "
+            f"but has shape {start.shape}"
+        )
+
+
+def _state(name: str, state: jax.Array | None, b: jax.Array) -> jax.Array:
+    """Return a state of shape [..., N], zeros for None."""
+    state = jnp.asarray(0 if state is None else state, b.dtype)
+    try:
+        return jnp.broadcast_to(state, b.shape[1:])
+    except ValueError:
+        raise UsageError(
+            f"{name} must broadcast to {b.shape[1:]}, but has shape {state.shape}"
+        ) from None
+
+
+def _add_reset_state(a, b, start, reset_state, planar):
+    """Return b_t + start_t a_t h with the reset state h, so that a reset is to zero from here on.
+
+    Selected on both sides of the product: neither a coefficient of another step nor a reset state
+    that is never used can bring a NaN into the values or the derivatives.
+    """
+    start = start[..., None]
+    a = a[None] if a.ndim < b.ndim else jnp.where(start, a, 0)
+    after_reset = pl.multiply(pl.split(a, planar), pl.split(reset_state[None], planar))
+    return b + jnp.where(start, pl.join(after_reset), 0)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _recurrence(run: Implementation, planar: bool, reverse: bool, a, b, start, initial_state):
+    return run(a, b, start, initial_state, planar=planar, reverse=reverse)
+
+
+def _recurrence_fwd(run, planar, reverse, a, b, start, initial_state):
+    x = _recurrence(run, planar, reverse, a, b, start, initial_state)
+    return x, (a, x, start, initial_state)
+
+
+def _recurrence_bwd(run, planar, reverse, residuals, dx):
+    """Derivative: the recurrence s_t = dx_t + conj(a_{t+1}) s_{t+1}, run against time.
+
+    Then db = s, da_t = s_t conj(x_{t-1}) and d x_{-1} = conj(a_0) s_0, the last two without the
+    steps that start an episode.
+    """
+    a, x, start, initial_state = residuals
+    varies = a.ndim == x.ndim
+    a_conj = pl.join(pl.conjugate(pl.split(a, planar)))
+    # The sequence of step t+1 (t-1 when time runs backwards); what lies beyond the end is unused.
+    a_next = _shifted(a_conj, reverse) if varies else a_conj
+    start_next = None if start is None else _shifted(start, reverse)
+    s = _recurrence(run, planar, not reverse, a_next, dx, start_next, jnp.zeros_like(initial_state))
+
+    first, later, before = (0, slice(1, None), slice(None, -1))
+    if reverse:
+        first, later, before = (-1, slice(None, -1), slice(1, None))
+    start_first, start_later = (None, None) if start is None else (start[first], start[later])
+    da_first = _coefficient_cotangent(s[first], initial_state, start_first, planar)
+    da_later = _coefficient_cotangent(s[later], x[before], start_later, planar)
+    if varies:
+        parts = [da_first[None], da_later]
+        da = jnp.concatenate(parts[::-1] if reverse else parts)
+    else:
+        da = da_first.reshape(-1, a.shape[-1]).sum(0) + da_later.reshape(-1, a.shape[-1]).sum(0)
+        da = da.reshape(a.shape)
+
+    a_first = a_conj[first] if varies else a_conj
+    d_state = pl.join(pl.multiply(pl.split(a_first, planar), pl.split(s[first], planar)))
+    if start_first is not None:
+        d_state = jnp.where(start_first[..., None], 0, d_state)
+    return da, s, None, d_state
+
+
+_recurrence.defvjp(_recurrence_fwd, _recurrence_bwd)
+
+
+def _shifted(v: jax.Array, reverse: bool) -> jax.Array:
+    """Return v_{t+1} at t, or v_{t-1} if ``reverse``, with zeros beyond the end."""
+    edge = jnp.zeros_like(v[:1])
+    return jnp.concatenate([edge, v[:-1]] if reverse else [v[1:], edge])
+
+
+def _coefficient_cotangent(s, x_before, start, planar) -> jax.Array:
+    """Return s conj(x_before), zero where the step starts an episode or nothing depends on it.
+
+    A step on which nothing depends has s = 0, but its product with an infinite state would be
+    NaN. Finite states stay in the product even then: its own derivative needs them.
+    """
+    s_parts = pl.split(s, planar)
+    unused = reduce(and_, (part == 0 for part in s_parts))
+
+    def finite_where_unused(part):
+        drop = unused & ~jnp.isfinite(part)
+        if start is not None:
+            drop |= start[..., None]
+        return jnp.where(drop, 0, part)
+
+    x_parts = tuple(map(finite_where_unused, pl.split(x_before, planar)))
+    return pl.join(pl.multiply(s_parts, pl.conjugate(x_parts)))

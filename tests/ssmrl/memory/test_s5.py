@@ -1,0 +1,222 @@
+"""S5 against the published layer in double precision, its initial values, its options."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssmrl.errors import UsageError
+from ssmrl.memory import S5
+from ssmrl.memory.hippo import blocks_of_hippo, hippo_normal
+from ssmrl.memory.s5_init import C_INITS, init_b, init_c, init_log_step
+
+T, B, F, H, N, L = 7, 2, 5, 6, 8, 2
+
+
+# The published model (Lu et al. 2023, after Smith et al. 2023), complex and step by step.
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gelu(x):
+    return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def layer_norm(x, p):
+    mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) / np.sqrt(var + 1e-6) * p["scale"] + p["bias"]
+
+
+def published_layer(p, x_TxBxH, state_BxP, start_TxB, m: S5):
+    """``p`` holds one layer's parameters in double precision, ``m`` the options."""
+    b_re, b_im = np.split(p["b"].T, 2)
+    c_re, minus_c_im = np.split(p["c"].T, 2, axis=1)
+    b_PxH, c_HxP = b_re + 1j * b_im, c_re - 1j * minus_c_im
+    lam = p["lambda_re"] + 1j * p["lambda_im"]
+    if m.clip_eigenvalues:
+        lam = np.minimum(lam.real, -1e-4) + 1j * lam.imag
+    dt = m.step_rescale * np.exp(p["log_step"])
+    if m.discretization == "zoh":
+        lam_bar = np.exp(lam * dt)
+        b_bar = ((lam_bar - 1) / lam)[:, None] * b_PxH
+    else:
+        lam_bar = (1 + dt / 2 * lam) / (1 - dt / 2 * lam)
+        b_bar = (dt / (1 - dt / 2 * lam))[:, None] * b_PxH
+
+    u_TxBxH = layer_norm(x_TxBxH, p["layer_norm"]) if m.norm == "pre" else x_TxBxH
+    z_TxBxH, state = np.empty_like(u_TxBxH), state_BxP
+    for t in range(len(u_TxBxH)):
+        state = np.where(start_TxB[t][:, None], 0, state) * lam_bar + u_TxBxH[t] @ b_bar.T
+        z_TxBxH[t] = (2 if m.conj_sym else 1) * (state @ c_HxP.T).real + p["d"] * u_TxBxH[t]
+
+    z = layer_norm(z_TxBxH, p["layer_norm"]) if m.norm == "gate" else z_TxBxH
+    g = gelu(z)
+    if m.glu != "none":
+        gated = g @ p["gate"]["kernel"] + p["gate"]["bias"]
+        first = {"full": gated[..., :H], "half1": g, "half2": z}[m.glu]
+        g = first * sigmoid(gated[..., -H:])
+    y = x_TxBxH + g
+    return state, layer_norm(y, p["layer_norm"]) if m.norm == "post" else y
+
+
+def published_model(params, state, x_TxBxF, start_TxB, m: S5):
+    params = jax.tree.map(lambda v: np.asarray(v, np.float64), params)
+    y = np.asarray(x_TxBxF, np.float64)
+    if "embed" in params:
+        y = y @ params["embed"]["kernel"] + params["embed"]["bias"]
+    re, im = np.split(np.asarray(state, np.float64), 2, axis=-1)
+    states = []
+    for i in range(m.num_layers):
+        p = jax.tree.map(lambda v, i=i: v[i], params["layers"])
+        last, y = published_layer(p, y, (re + 1j * im)[:, i], np.asarray(start_TxB), m)
+        states.append(np.concatenate([last.real, last.imag], axis=-1))
+    return np.stack(states, axis=1), y
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"norm": "pre", "glu": "half1", "discretization": "bilinear"},
+        {"norm": "post", "glu": "half2", "c_init": "trunc_standard_normal", "blocks": 2},
+        {"norm": "gate", "glu": "none", "c_init": "complex_normal", "conj_sym": False},
+        {"clip_eigenvalues": True, "step_rescale": 3.0, "unroll": 2},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())) or "published",
+)
+def test_equals_the_published_model(options):
+    m = S5(features=H, state_size=N, num_layers=L, **options)
+    width = H if not options else F  # the published model has no input layer of its own
+    keys = jax.random.split(jax.random.key(0), 4)
+    x_TxBxF = jax.random.normal(keys[0], (T, B, width))
+    start_TxB = jax.random.bernoulli(keys[1], 0.3, (T, B))
+    state = jax.random.normal(keys[2], m.initial_state((B,)).shape)
+    params = jax.jit(partial(m.init, method="scan"))(keys[3], state, x_TxBxF, start_TxB)["params"]
+    assert ("embed" in params) == (width != H)
+    # Move every parameter, so that none of them hides behind an initial value such as zero.
+    params = jax.tree.map(lambda v: v + 0.3 * jnp.sin(jnp.arange(v.size)).reshape(v.shape), params)
+    if m.clip_eigenvalues:
+        assert (params["layers"]["lambda_re"] > -1e-4).sum() == 0
+        params["layers"]["lambda_re"] += 0.5  # about half of them are now clipped
+
+    got = jax.jit(partial(m.apply, method="scan"))({"params": params}, state, x_TxBxF, start_TxB)
+    want = published_model(params, state, x_TxBxF, start_TxB, m)
+    for g, w in zip(got, want, strict=True):
+        assert np.abs(g - w).max() <= 2e-5 * np.abs(w).max()
+
+
+def test_number_of_parameters_in_the_published_configuration():
+    m = S5()
+    shapes = jax.eval_shape(
+        partial(m.init, method="scan"),
+        *(
+            jax.random.key(0),
+            m.initial_state((1,)),
+            jnp.zeros((1, 1, 256)),
+            jnp.zeros((1, 1), bool),
+        ),
+    )
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 1_053_184
+    assert m.initial_state((3,)).shape == (3, 4, 256)
+
+
+def test_hippo_normal_is_the_normal_part_of_legs():
+    n, k = np.meshgrid(np.arange(16), np.arange(16), indexing="ij")
+    legs = np.where(n > k, np.sqrt((2 * n + 1) * (2 * k + 1)), np.where(n == k, n + 1, 0.0))
+    low_rank = np.sqrt(np.arange(16) + 0.5)
+    eigenvalues, v = hippo_normal(16)
+    np.testing.assert_allclose(
+        v @ np.diag(eigenvalues) @ v.conj().T, np.outer(low_rank, low_rank) - legs, atol=1e-12
+    )
+    assert (eigenvalues.real == -0.5).all()
+    np.testing.assert_allclose(v.conj().T @ v, np.eye(16), atol=1e-12)
+
+
+def test_blocks_keep_the_half_below_the_real_axis():
+    eigenvalues, v = blocks_of_hippo(16, 2, True)
+    one, v_one = hippo_normal(8)
+    assert (one[:4].imag < 0).all()
+    np.testing.assert_array_equal(eigenvalues, [*one[:4], *one[:4]])
+    assert v.shape == (16, 8)
+    np.testing.assert_array_equal(v[8:, 4:], v_one[:, :4])
+    assert not v[8:, :4].any()
+
+
+@pytest.mark.parametrize("kind", C_INITS)
+def test_read_out_has_the_published_variance(kind):
+    features, states = 48, 64
+    _, v = blocks_of_hippo(states, 1, True)
+    c = np.asarray(jax.jit(init_c(kind, v, features))(jax.random.key(0)))
+    assert c.shape == (states, features)  # 2P = N numbers of P = N / 2 states
+    # E |C|²: a fan-in of H N, or of N row by row, real and imaginary part each, V orthonormal
+    want = {
+        "lecun_normal": 2 / (features * states),
+        "trunc_standard_normal": 2 / states,
+        "complex_normal": 1.0,
+    }[kind]
+    np.testing.assert_allclose((c**2).sum() / (features * states / 2), want, rtol=0.1)
+
+
+def test_input_and_output_matrices_are_carried_into_the_eigenbasis():
+    features, states = 48, 64
+    _, v = blocks_of_hippo(states, 1, False)
+    key, lecun = jax.random.key(0), jax.nn.initializers.lecun_normal()
+
+    b_re, b_im = np.split(np.asarray(jax.jit(init_b(v, features))(key)).T, 2)
+    drawn = lecun(key, (states, features))
+    np.testing.assert_allclose(v @ (b_re + 1j * b_im), drawn, atol=1e-5)
+    np.testing.assert_allclose(drawn.var(), 1 / states, rtol=0.1)
+
+    c_re, minus_c_im = np.split(
+        np.asarray(jax.jit(init_c("lecun_normal", v, features))(key)).T, 2, 1
+    )
+    drawn = np.asarray(lecun(key, (features, states, 2)))
+    want = drawn[..., 0] + 1j * drawn[..., 1]
+    np.testing.assert_allclose((c_re - 1j * minus_c_im) @ v.conj().T, want, atol=1e-6)
+
+
+def test_time_steps_begin_between_their_bounds():
+    dt = np.exp(init_log_step(0.01, 0.1, 2000)(jax.random.key(0)))
+    assert dt.min() >= 0.00999
+    assert dt.max() <= 0.10001
+    np.testing.assert_allclose(np.median(np.log(dt)), np.log(0.01 * 0.1) / 2, atol=0.1)
+
+
+def test_layers_begin_different():
+    m = S5(features=H, state_size=N, num_layers=2)
+    init = jax.jit(partial(m.init, method="step"))
+    params = init(
+        jax.random.key(0), m.initial_state((B,)), jnp.zeros((B, H)), jnp.zeros((B,), bool)
+    )["params"]["layers"]
+    for name in ("b", "c", "d", "log_step"):
+        assert (params[name][0] != params[name][1]).all(), name
+    assert (params["lambda_im"][0] == params["lambda_im"][1]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"discretization": "zho"}, "S5 has no discretization 'zho'; did you mean 'zoh'"),
+        ({"norm": "batch"}, "S5 has no norm 'batch'; known are gate, none, post, pre"),
+        ({"glu": "half"}, "S5 has no glu 'half'; did you mean 'half1' or 'half2'"),
+        ({"c_init": "lecun"}, "S5 has no c_init 'lecun'; did you mean 'lecun_normal'"),
+        (
+            {"implementation": "sequental"},
+            "no implementation 'sequental'; did you mean 'sequential'",
+        ),
+        ({"state_size": 10, "blocks": 3}, "blocks=3 must divide state_size=10"),
+        ({"state_size": 10, "blocks": 2}, "gives an odd 5"),
+        ({"state_size": 0}, "state_size must be at least 1, but is 0"),
+        ({"num_layers": 0}, "num_layers must be at least 1, but is 0"),
+        ({"dt_min": 0.2}, "0 < dt_min <= dt_max must hold, but they are 0.2 and 0.1"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(options, message):
+    with pytest.raises(UsageError, match=message) as error:
+        S5(**options)
+    assert "\n" not in str(error.value)
+    S5(state_size=5, conj_sym=False)  # odd sizes are fine without the symmetry
