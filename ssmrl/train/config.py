@@ -32,6 +32,8 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
     values = {}
     for key, value in mapping.items():
         name = str(key).replace("-", "_")
+        if name.startswith("no_") and fields.get(name[3:]) is bool:  # --no-flag
+            name, value = name[3:], not convert(value, bool, path + name)
         if name not in fields:
             raise UsageError(f"unknown key {path + name!r}{_nearest(name, fields, path)}")
         values[name] = convert(value, fields[name], path + name)

@@ -40,6 +40,7 @@ class Outer:
         (["--inner.limit", "none"], Outer()),
         (["--inner.on"], Outer(inner=Inner(on=True))),
         (["--inner.on", "false"], Outer()),
+        (["--inner.on", "--inner.no-on"], Outer()),
         (["--free.some-key", "3", "--free.b", "1e-2"], Outer(free={"some_key": 3, "b": 0.01})),
     ],
 )

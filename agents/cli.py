@@ -1,0 +1,102 @@
+"""The ``ssmrl`` command: train, eval, plot, list. Heavy imports wait until they are needed."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ssmrl.errors import TrainingError, UsageError
+
+TRAIN = "[CONFIG] [--resume RUN] [--OPTION VALUE ...]"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 on success, 2 where the user erred, 1 where training failed."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if arguments[:1] == ["train"]:  # its options are those of the config, not of a parser
+            return _train(arguments[1:])
+        options = _parser().parse_args(arguments)
+        return options.command(options)
+    except UsageError as error:
+        print(f"ssmrl: error: {error}", file=sys.stderr)
+        return 2
+    except TrainingError as error:
+        print(f"ssmrl: stopped: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssmrl",
+        description="Fully-jitted reinforcement learning with resettable state-space memory.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("train", help=f"train an agent: {TRAIN}; train --help lists the options")
+
+    evaluate = commands.add_parser("eval", help="evaluate a run's agent, greedy and sampled")
+    evaluate.add_argument("run", help="a run folder")
+    evaluate.add_argument("--episodes", type=int, help="parallel episodes of each kind and seed")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the episodes")
+    evaluate.set_defaults(command=_eval)
+
+    plot = commands.add_parser("plot", help="draw the learning curves of runs in one picture")
+    plot.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
+    plot.add_argument("--out", help="picture to write; of one run by default its curve.png")
+    plot.set_defaults(command=_plot)
+
+    show = commands.add_parser("list", help="list what there is by name")
+    show.add_argument("what", choices=("envs", "memories", "agents", "configs"))
+    show.set_defaults(command=_list)
+    return parser
+
+
+def _train(arguments: list[str]) -> int:
+    from agents import run
+    from ssmrl.train.config import parse_overrides
+
+    config = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments])
+    if overrides.pop("help", False):
+        return run.show_options(config, overrides)
+    resume = overrides.pop("resume", None)
+    if resume is None:
+        return run.start(config, overrides)
+    if config is not None:
+        raise UsageError(f"--resume takes its config from the run; drop {config!r}")
+    return run.resume(resume, overrides)
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from agents import run
+
+    return run.evaluate(options.run, options.episodes, options.seed)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from agents import run
+
+    return run.plot(options.runs, options.out)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from agents import experiment
+
+    if options.what == "configs":
+        names = experiment.config_names()
+    elif options.what == "agents":
+        names = experiment.AGENTS.names()
+    elif options.what == "memories":
+        from ssmrl import memory
+
+        names = memory.names()
+    else:
+        import envs
+
+        names = envs.names()
+    print("\n".join(names))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

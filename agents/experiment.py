@@ -1,0 +1,155 @@
+"""An experiment from a preset and the command line: a frozen dataclass, checked before tracing."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssmrl.errors import UsageError
+from ssmrl.registry import Registry, did_you_mean, import_module
+from ssmrl.train.config import from_mapping, merge
+
+AGENTS: Registry[str] = Registry("agent")
+AGENTS.register("ppo", "agents.ppo")
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """The environment, and what is appended to its observations."""
+
+    name: str = "popgym/RepeatPreviousEasy"  # registered name, gymnax id, or module:Class
+    params: dict[str, Any] = field(default_factory=dict)  # of the environment, such as time limits
+    previous_action: bool = True  # append the last action, one-hot
+    previous_reward: bool = False  # append the last reward
+    start_flag: bool = True  # append 1 at the first observation of an episode
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all agents share; ``experiment_class`` adds the sections of memory and agent.
+
+    Attributes:
+        agent: which agent learns
+        env: the environment, and what is appended to its observations
+        memory: the memory's name and options
+        total_steps: environment steps of each seed
+        seed: of the first; the others follow it
+        num_seeds: trained side by side, vmapped
+        run_dir: a new folder for the run; by default one under runs/
+        log_every: updates per row of metrics
+        checkpoint_every: updates per checkpoint
+        eval_episodes: parallel episodes of each evaluation
+    """
+
+    agent: str = "ppo"
+    env: EnvConfig = EnvConfig()
+    memory: Any = None
+    total_steps: int = 1_000_000
+    seed: int = 0
+    num_seeds: int = 1
+    run_dir: str | None = None
+    log_every: int = 1
+    checkpoint_every: int = 20
+    eval_episodes: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "num_seeds", "log_every", "checkpoint_every", "eval_episodes"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**31 - self.num_seeds:
+            raise UsageError(f"seed must lie in 0..{2**31 - self.num_seeds - 1}, not {self.seed}")
+
+    def num_updates(self, steps_per_update: int) -> int:
+        """Return how many whole updates fit into ``total_steps``; at least one must."""
+        if self.total_steps < steps_per_update:
+            raise UsageError(
+                f"total_steps={self.total_steps} is less than one update of {steps_per_update} "
+                f"steps; raise it to {steps_per_update} or more"
+            )
+        return self.total_steps // steps_per_update
+
+
+def experiment_class(agent: str, memory: str) -> type[Experiment]:
+    """Return the Experiment whose ``memory`` and agent sections have the fields of those two."""
+    agent_config = import_module(AGENTS.get(agent)).Config
+    fields = [
+        ("memory", memory_config(memory), field(default_factory=memory_config(memory))),
+        (agent, agent_config, field(default_factory=agent_config)),
+    ]
+    return dataclasses.make_dataclass("Experiment", fields, bases=(Experiment,), frozen=True)
+
+
+@functools.cache
+def memory_config(name: str) -> type:
+    """Return a dataclass of the memory's name and options."""
+    from ssmrl import memory
+
+    fields = [("name", str, name)]
+    fields += [(option, o.type, o.default) for option, o in memory.options(name).items()]
+    return dataclasses.make_dataclass("MemoryConfig", fields, frozen=True, kw_only=True)
+
+
+def load_experiment(
+    config: str | Path | None, overrides: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Return the experiment of a preset or YAML file, with ``overrides`` laid on top.
+
+    Where an override names another memory than the file does, the file's options hold only as
+    far as that memory has them. Raises ``UsageError`` for whatever does not fit.
+    """
+    mapping = read_config(config) if config else {}
+    overrides = overrides or {}
+    merged = merge(mapping, overrides)
+    agent = str(merged.get("agent", "ppo"))
+    AGENTS.get(agent)
+    memory_name = _memory_name(merged)
+    cls = experiment_class(agent, memory_name)
+    if memory_name != _memory_name(mapping):
+        known = {f.name for f in dataclasses.fields(memory_config(memory_name))}
+        old = {k: v for k, v in mapping.get("memory", {}).items() if k in known}
+        merged = merge({**mapping, "memory": old}, overrides)
+    merged["memory"] = {"name": memory_name, **merged.get("memory", {})}
+    return from_mapping(cls, merged)
+
+
+def _memory_name(mapping: Mapping[str, Any]) -> str:
+    section = mapping.get("memory", {})
+    if not isinstance(section, Mapping):
+        raise UsageError(f"memory must be a group of options, not {section!r}; name it memory.name")
+    return str(section.get("name", "s5"))
+
+
+def config_folder() -> Path:
+    """Return the folder of presets: beside the code in a wheel, at the top of a checkout."""
+    here = Path(__file__).resolve().parent
+    return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+
+
+def config_names() -> list[str]:
+    """Return the names of all presets, such as ``paper/popgym``."""
+    folder = config_folder()
+    return sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+
+
+def read_config(config: str | Path) -> dict[str, Any]:
+    """Return the mapping in a preset, or in a YAML file where the name ends in .yaml."""
+    path = Path(config)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(config) not in config_names():
+            hint = did_you_mean(str(config), config_names())
+            raise UsageError(f"unknown config {str(config)!r}{hint}; a file must end in .yaml")
+        path = config_folder() / f"{config}.yaml"
+    try:
+        mapping = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read config file {str(path)!r}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise UsageError(f"config file {str(path)!r} is not valid YAML: {problem}") from None
+    if not isinstance(mapping, dict):
+        raise UsageError(f"config file {str(path)!r} must hold a mapping of options")
+    return mapping

@@ -1,0 +1,59 @@
+"""What every agent is built from and judged by: environment, action head, played episodes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+import envs
+from agents.experiment import EnvConfig
+from envs import spaces
+from envs.vector import VectorEnv
+from ssmrl.errors import UsageError
+from ssmrl.nets.heads import CategoricalHead, FactoredHead, GaussianHead
+from ssmrl.report.evaluation import Episodes, run_episodes
+
+
+def make_environment(config: EnvConfig) -> VectorEnv:
+    """Return the environment, wrapped; raise ``UsageError`` where it breaks the contract."""
+    env, params = envs.make(config.name, **config.params)
+    envs.check_environment(env, params)
+    env = envs.wrap(
+        env,
+        previous_action=config.previous_action,
+        previous_reward=config.previous_reward,
+        start_flag=config.start_flag,
+    )
+    return VectorEnv(env, params)
+
+
+def action_head(space: spaces.Space) -> nn.Module:
+    """Return the head that draws actions of ``space``."""
+    if isinstance(space, spaces.Discrete):
+        return CategoricalHead(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return FactoredHead(tuple(int(n) for n in space.nvec))
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return GaussianHead(space.shape[0])
+    raise UsageError(f"no action head for {space}; use Discrete, MultiDiscrete or a flat Box")
+
+
+def play_episodes(
+    agent: Any, state: Any, num_seeds: int, episodes: int, seed: int
+) -> Iterator[tuple[str, Episodes]]:
+    """Yield ("greedy", ...) and ("sampled", ...) episodes; arrays [seeds, episodes]."""
+    env = agent.env.with_num(episodes)
+
+    def play(state: Any, key: jax.Array, greedy: jax.Array) -> Episodes:
+        def act(memory_state: Any, obs: Any, start: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+            return agent.act(state, memory_state, obs, start, key, greedy)
+
+        return run_episodes(env.reset, env.step, act, agent.initial_memory(episodes), key)
+
+    if num_seeds == 1:
+        state = jax.tree.map(lambda x: x[None], state)
+    players = jax.jit(jax.vmap(play, in_axes=(0, 0, None)))  # greedy is traced: one compilation
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), num_seeds)
+    for kind in ("greedy", "sampled"):
+        yield kind, jax.device_get(players(state, keys, kind == "greedy"))

@@ -1,0 +1,159 @@
+"""The PPO agent: what it replays, what it bootstraps from, and what its options do."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from agents.ppo import Config
+from ssmrl import memory
+from ssmrl.errors import UsageError
+from ssmrl.train import loop
+
+
+def after_updates(agent, count: int, seed: int = 0):
+    """Return the agent's state after some updates."""
+    update = jax.jit(agent.update)
+    state = jax.jit(agent.init)(jax.random.key(seed))
+    for _ in range(count):
+        state, _ = update(state)
+    return state
+
+
+@pytest.mark.parametrize("name", memory.names())
+def test_replay_equals_rollout(make_agent, name):
+    """Episodes of 8 steps in roll-outs of 13: the second begins in the middle of episodes."""
+    agent = make_agent(memory=name)
+    state = after_updates(agent, 1)
+    # Different lengths so far put the environments out of phase.
+    time = jnp.arange(8) % 5
+    env_state = state.actor.env_state
+    inner = env_state.env_state.replace(time=time)
+    state = state.replace(actor=state.actor.replace(env_state=env_state.replace(env_state=inner)))
+    _, trajectory = jax.jit(agent.rollout)(state, jax.random.key(1))
+    assert trajectory.start.any(0).all()
+    assert not (trajectory.start == trajectory.start[:, :1]).all()
+
+    @jax.jit
+    def replay(trajectory):
+        _, policy, value = agent._apply(
+            state, "scan", trajectory.memory_state, trajectory.obs, trajectory.start
+        )
+        return policy.log_prob(trajectory.action), value
+
+    for half in (jnp.arange(4), jnp.arange(4, 8)):
+        batch = trajectory.select(half)
+        log_prob, value = replay(batch)
+        np.testing.assert_allclose(jnp.exp(log_prob - batch.log_prob), 1, atol=1e-4)
+        np.testing.assert_allclose(value, batch.value, atol=1e-4)
+
+
+@pytest.mark.parametrize("env", ["probes:TimeLimit", "probes:Cue"])
+def test_next_value_is_that_of_the_same_episode(make_agent, env):
+    """Where an episode was cut off, the value of its last observation; else that of the next."""
+    agent = make_agent("--env.params.length=4", env=env)
+    state = after_updates(agent, 2)
+    _, trajectory = jax.jit(agent.rollout)(state, jax.random.key(1))
+    goes_on = ~trajectory.ended[:-1]
+    np.testing.assert_allclose(
+        trajectory.next_value[:-1][goes_on], trajectory.value[1:][goes_on], atol=1e-5
+    )
+    if env == "probes:Cue":
+        assert not trajectory.truncated.any()
+        return
+    assert trajectory.truncated.any()
+    memory_state = trajectory.memory_state
+    last_action = jax.nn.one_hot(trajectory.action, 2)
+
+    @jax.jit
+    def final_value(memory_state, obs, start, final):
+        memory_state, _, _ = agent._apply(state, "step", memory_state, obs, start)
+        go_on = jnp.zeros_like(start)
+        return memory_state, agent._apply(state, "value", memory_state, final, go_on)
+
+    for t in range(len(trajectory.obs)):
+        # What was seen last: nothing of its own, the action just taken, no start.
+        final = jnp.concatenate([jnp.zeros((8, 1)), last_action[t], jnp.zeros((8, 1))], axis=1)
+        memory_state, value = final_value(
+            memory_state, trajectory.obs[t], trajectory.start[t], final
+        )
+        cut = trajectory.truncated[t]
+        np.testing.assert_allclose(trajectory.next_value[t][cut], value[cut], atol=1e-5)
+
+
+def test_seed_inside_a_vmap_equals_the_seed_alone(make_agent):
+    agent = make_agent()
+    together = loop.init_seeds(agent, seed=5, num_seeds=4)
+    chunk = loop.make_chunk(agent, num_seeds=4)
+    together, metrics, _ = chunk(together, jnp.int32(3))
+    alone = loop.init_seeds(agent, seed=7, num_seeds=1)
+    alone, alone_metrics, _ = loop.make_chunk(agent, num_seeds=1)(alone, jnp.int32(3))
+    for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(alone.params), strict=True):
+        np.testing.assert_allclose(a[2], b, atol=1e-4)
+    np.testing.assert_allclose(metrics["loss"].total[2], alone_metrics["loss"].total, atol=1e-4)
+
+
+def test_no_transfers_and_one_compilation(make_agent):
+    agent = make_agent()
+    chunk = loop.make_chunk(agent, num_seeds=1)
+    state = loop.init_seeds(agent, seed=0, num_seeds=1)
+    counts = [jax.device_put(np.int32(n)) for n in (1, 2, 1)]
+    with jax.transfer_guard("disallow"):
+        for count in counts:
+            state, _, _ = chunk(state, count)
+    assert int(state.update) == 4
+    assert chunk._cache_size() == 1
+
+
+def test_target_kl_skips_the_rest_of_the_epochs(make_agent):
+    settings = ("--ppo.num-epochs=4", "--ppo.learning-rate=0.1")
+    steps = {}
+    for target in ("1e-9", "1e9"):
+        agent = make_agent(*settings, f"--ppo.target-kl={target}", memory="mlp")
+        _, metrics = jax.jit(agent.update)(agent.init(jax.random.key(0)))
+        steps[target] = float(metrics["loss"].count)
+    # The first minibatch replays the roll-out exactly; rounding alone may exceed 1e-9.
+    assert 1 <= steps["1e-9"] <= 2
+    assert steps["1e9"] == 8
+
+
+def test_learning_rates(make_agent):
+    agent = make_agent("--ppo.ssm-learning-rate=1e-5", "--ppo.anneal-learning-rate")
+    state = jax.eval_shape(agent.init, jax.random.key(0))
+    half = jnp.int32(agent.num_updates // 2)
+    state = state.replace(hyper=agent.hyperparameters(), update=half)
+    rates = jax.tree_util.tree_leaves_with_path(agent.learning_rates(state))
+    by_name = {path[-1].key: float(rate) for path, rate in rates}
+    left = 1 - int(half) / agent.num_updates
+    assert by_name["lambda_re"] == pytest.approx(1e-5 * left)
+    assert by_name["log_step"] == pytest.approx(1e-5 * left)
+    assert by_name["kernel"] == pytest.approx(3e-4 * left)
+
+
+def test_hyperparameters_can_be_vmapped(make_agent):
+    agent = make_agent(memory="mlp")
+    hyper = jax.tree.map(lambda x: jnp.stack([x, x]), agent.hyperparameters())
+    hyper = hyper.replace(learning_rate=jnp.array([0.0, 1e-2]))
+    hyper = hyper.replace(ssm_learning_rate=jnp.array([0.0, 1e-2]))
+    state = jax.vmap(agent.init, in_axes=(None, 0))(jax.random.key(0), hyper)
+    new, _ = jax.jit(jax.vmap(agent.update))(state)
+    old_leaf, new_leaf = (jax.tree.leaves(s.params)[0] for s in (state, new))
+    np.testing.assert_array_equal(new_leaf[0], old_leaf[0])
+    assert (new_leaf[1] != old_leaf[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"num_envs": 64, "num_minibatches": 6},
+            "ppo.num_minibatches=6 does not divide ppo.num_envs=64; nearest that do: 4 and 8",
+        ),
+        ({"num_envs": 0}, "ppo.num_envs must be above 0, not 0"),
+        ({"gamma": 1.5}, "ppo.gamma must lie in 0..1, not 1.5"),
+    ],
+)
+def test_sizes_that_do_not_fit(options, sentence):
+    with pytest.raises(UsageError) as error:
+        Config(**options)
+    assert str(error.value) == sentence

@@ -1,0 +1,124 @@
+"""A run that is killed and resumed ends as if nothing had happened, bit for bit."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from agents.cli import main
+from agents.experiment import load_experiment
+from agents.run import make_agent as agent_of
+from ssmrl.train import loop
+from ssmrl.train.checkpoint import Checkpoints
+from ssmrl.train.config import parse_overrides
+from ssmrl.train.run_folder import RunFolder
+
+ARGUMENTS = [
+    "train", "quickstart", "--memory.features", "8", "--memory.state-size", "8",
+    "--ppo.encoder-sizes", "8", "--ppo.head-sizes", "8", "--ppo.num-envs", "8", "--ppo.num-steps",
+    "30", "--ppo.num-minibatches", "2", "--ppo.num-epochs", "1", "--ppo.normalise-rewards",
+    "--ppo.normalise-observations", "--eval-episodes", "8", "--checkpoint-every", "1",
+    "--env.name", "popgym/PositionOnlyCartPoleEasy",
+]  # fmt: skip
+UPDATES = 40
+
+
+def final_state(path: Path):
+    """Return the leaves of the newest checkpoint, PRNG keys as numbers."""
+    experiment = load_experiment(path / "config.yaml")
+    agent = agent_of(experiment)
+    like = jax.eval_shape(lambda: loop.init_seeds(agent, 0, 1))
+    update, state, warnings = Checkpoints(path / "checkpoints").restore(like)
+    assert (update, warnings) == (UPDATES, [])
+    state = state.replace(key=jax.random.key_data(state.key))
+    return jax.tree_util.tree_leaves_with_path(state)
+
+
+def rows(path: Path) -> list[dict]:
+    """Return the metrics less their timings."""
+    kept = RunFolder.open(path).read_rows()
+    for row in kept:
+        del row["seconds"], row["steps_per_second"]
+    return kept
+
+
+def command(path: Path) -> list[str]:
+    """Return the command that starts the run, or resumes it."""
+    return (
+        ["train", "--resume", str(path)]
+        if path.exists()
+        else [*ARGUMENTS, "--total-steps", str(UPDATES * 240), "--run-dir", str(path)]
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert main(command(path)) == 0
+    return path
+
+
+def assert_same_end(path: Path, undisturbed: Path) -> None:
+    for (name, leaf), (_, other) in zip(final_state(path), final_state(undisturbed), strict=True):
+        np.testing.assert_array_equal(leaf, other, err_msg=jax.tree_util.keystr(name))
+    assert rows(path) == rows(undisturbed)
+
+
+def kill_and_resume(path: Path, delays: list[float]) -> int:
+    """Kill the run after each delay past its first sign of life; return how many kills struck."""
+    kills = 0
+    for delay in delays:
+        seen = len(RunFolder(path).read_rows())
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agents.cli", *command(path)], stdout=subprocess.DEVNULL
+        )
+        while process.poll() is None and len(RunFolder(path).read_rows()) <= seen:
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.kill()
+        kills += process.wait() == -9
+    assert main(command(path)) == 0
+    return kills
+
+
+def test_killed_run_ends_the_same(undisturbed, tmp_path):
+    """Saving takes longer than updating here, so most kills strike a checkpoint being written."""
+    path = tmp_path / "run"
+    kills = kill_and_resume(path, [0.0, 0.11])
+    assert kills == 2
+    assert_same_end(path, undisturbed)
+
+
+@pytest.mark.slow
+def test_run_killed_often_ends_the_same(undisturbed, tmp_path):
+    """Twenty runs at most, killed at random moments, the first seconds of start-up included."""
+    path = tmp_path / "run"
+    chance = random.Random(0)
+    kills = kill_and_resume(path, [chance.uniform(0, 0.4) for _ in range(20)])
+    assert kills >= 5
+    assert_same_end(path, undisturbed)
+
+
+def test_updates_before_and_after_a_checkpoint_equal_those_without(tmp_path):
+    experiment = load_experiment(
+        "quickstart", parse_overrides([*ARGUMENTS[2:], "--num-seeds", "2"])
+    )
+    agent = agent_of(experiment)
+    first = loop.init_seeds(agent, 0, 2)
+    chunk = loop.make_chunk(agent, 2).lower(first, jnp.int32(1)).compile()
+    straight, _, _ = chunk(first, jnp.int32(4))
+    half, _, _ = chunk(loop.init_seeds(agent, 0, 2), jnp.int32(2))
+    Checkpoints(tmp_path).save(2, half)
+    like = jax.eval_shape(lambda: loop.init_seeds(agent, 0, 2))
+    _, restored, _ = Checkpoints(tmp_path).restore(like)
+    resumed, _, _ = chunk(restored, jnp.int32(2))
+    for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True):
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_array_equal(a, b)
