@@ -1,13 +1,13 @@
 # Everything a newcomer types: `make quickstart` and `make test`. Both set up .venv by themselves.
 
-PYTHON ?= python3 # 3.11 or newer
-EXTRA ?= # cuda, on a machine with an NVIDIA GPU
+PYTHON ?= python3# 3.11 or newer
+EXTRA ?= base# or cuda, on a machine with an NVIDIA GPU
 BIN := .venv/bin
 RUNS := $(or $(RUNS),runs/quickstart-$(shell date +%Y%m%d-%H%M%S))
 
 .PHONY: quickstart test test-slow lint format constraints clean
 
-quickstart: .venv/installed-$(strip $(EXTRA))
+quickstart: .venv/installed-$(EXTRA)
 	@for memory in s5 gru mlp; do \
 		$(BIN)/ssmrl train quickstart --memory.name $$memory --run-dir $(RUNS)/$$memory || exit; \
 	done
@@ -39,7 +39,7 @@ constraints: .venv/installed-dev
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ssmrl needs Python 3.11 or newer; name one with PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.$(if $*,[$*])'
+		--editable '.$(patsubst %,[%],$(filter-out base,$*))'
 	@touch $@
 
 clean:
