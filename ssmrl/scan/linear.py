@@ -6,6 +6,7 @@ from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from ssmrl.errors import UsageError
 from ssmrl.registry import did_you_mean
@@ -176,6 +177,9 @@ def _recurrence_bwd(run, planar, reverse, residuals, dx):
     a_next = _shifted(a_conj, reverse) if varies else a_conj
     start_next = None if start is None else _shifted(start, reverse)
     s = _recurrence(run, planar, not reverse, a_next, dx, start_next, jnp.zeros_like(initial_state))
+    # Keeps XLA from fusing the end of a parallel scan into the sum of da: up to 1.4 times faster,
+    # forward and backward, on an H100, and with fewer temporaries.
+    s = lax.optimization_barrier(s)
 
     first, later, before = (0, slice(1, None), slice(None, -1))
     if reverse:
@@ -184,11 +188,10 @@ def _recurrence_bwd(run, planar, reverse, residuals, dx):
     da_first = _coefficient_cotangent(s[first], initial_state, start_first, planar)
     da_later = _coefficient_cotangent(s[later], x[before], start_later, planar)
     if varies:
-        parts = [da_first[None], da_later]
-        da = jnp.concatenate(parts[::-1] if reverse else parts)
-    else:
-        da = da_first.reshape(-1, a.shape[-1]).sum(0) + da_later.reshape(-1, a.shape[-1]).sum(0)
-        da = da.reshape(a.shape)
+        pieces = [pl.join(da_first)[None], pl.join(da_later)]
+        da = jnp.concatenate(pieces[::-1] if reverse else pieces)
+    else:  # summed before joined: the other way round took up to twice as long on an H100
+        da = (pl.join(_totals(da_first)) + pl.join(_totals(da_later))).reshape(a.shape)
 
     a_first = a_conj[first] if varies else a_conj
     d_state = pl.join(pl.multiply(pl.split(a_first, planar), pl.split(s[first], planar)))
@@ -206,8 +209,8 @@ def _shifted(v: jax.Array, reverse: bool) -> jax.Array:
     return jnp.concatenate([edge, v[:-1]] if reverse else [v[1:], edge])
 
 
-def _coefficient_cotangent(s, x_before, start, planar) -> jax.Array:
-    """Return s conj(x_before), zero where the step starts an episode or nothing depends on it.
+def _coefficient_cotangent(s, x_before, start, planar) -> pl.Parts:
+    """Return the parts of s conj(x_before), zero at a start and where nothing depends on the step.
 
     A step on which nothing depends has s = 0, but its product with an infinite state would be
     NaN. Finite states stay in the product even then: its own derivative needs them.
@@ -222,4 +225,9 @@ def _coefficient_cotangent(s, x_before, start, planar) -> jax.Array:
         return jnp.where(drop, 0, part)
 
     x_parts = tuple(map(finite_where_unused, pl.split(x_before, planar)))
-    return pl.join(pl.multiply(s_parts, pl.conjugate(x_parts)))
+    return pl.multiply(s_parts, pl.conjugate(x_parts))
+
+
+def _totals(parts: pl.Parts) -> pl.Parts:
+    """Return the sum of each part over all axes but the last."""
+    return tuple(part.sum(tuple(range(part.ndim - 1))) for part in parts)

@@ -42,10 +42,10 @@ class Schedule:
 
 def init_seeds(agent: Agent, seed: int, num_seeds: int) -> Any:
     """Return the state of seed, or of seed, seed + 1, ... with a leading axis of seeds."""
-    if num_seeds == 1:
-        return jax.jit(agent.init)(jax.random.key(seed))
-    keys = jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_seeds))
-    return jax.jit(jax.vmap(agent.init))(keys)
+    # Not vmapped: batches of orthogonal matrices can deadlock a CPU of few cores (jaxlib 0.10).
+    init = jax.jit(agent.init)
+    states = [init(jax.random.key(s)) for s in range(seed, seed + num_seeds)]
+    return states[0] if num_seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 def make_chunk(agent: Agent, num_seeds: int) -> jax.stages.Wrapped:

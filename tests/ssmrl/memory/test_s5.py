@@ -91,17 +91,18 @@ def published_model(params, state, x_TxBxF, start_TxB, m: S5):
 def test_equals_the_published_model(options):
     m = S5(features=H, state_size=N, num_layers=L, **options)
     width = H if not options else F  # the published model has no input layer of its own
-    keys = jax.random.split(jax.random.key(0), 4)
-    x_TxBxF = jax.random.normal(keys[0], (T, B, width))
-    start_TxB = jax.random.bernoulli(keys[1], 0.3, (T, B))
-    state = jax.random.normal(keys[2], m.initial_state((B,)).shape)
-    params = jax.jit(partial(m.init, method="scan"))(keys[3], state, x_TxBxF, start_TxB)["params"]
-    assert ("embed" in params) == (width != H)
-    # Move every parameter, so that none of them hides behind an initial value such as zero.
-    params = jax.tree.map(lambda v: v + 0.3 * jnp.sin(jnp.arange(v.size)).reshape(v.shape), params)
-    if m.clip_eigenvalues:
-        assert (params["layers"]["lambda_re"] > -1e-4).sum() == 0
-        params["layers"]["lambda_re"] += 0.5  # about half of them are now clipped
+    rng = np.random.default_rng(0)
+    x_TxBxF = rng.normal(size=(T, B, width)).astype("float32")
+    start_TxB = rng.random((T, B)) < 0.3
+    state = rng.normal(size=m.initial_state((B,)).shape).astype("float32")
+    init = partial(m.init, method="scan")
+    shapes = jax.eval_shape(init, jax.random.key(0), state, x_TxBxF, start_TxB)["params"]
+    assert ("embed" in shapes) == (width != H)
+    # Drawn here, so that no parameter hides behind an initial value such as zero.
+    params = jax.tree.map(lambda v: rng.normal(0, 0.5, v.shape).astype("float32"), shapes)
+    params["layers"]["log_step"] -= 3
+    if not m.clip_eigenvalues:  # with clipping, about half of the real parts are above zero
+        params["layers"]["lambda_re"] = -np.abs(params["layers"]["lambda_re"])
 
     got = jax.jit(partial(m.apply, method="scan"))({"params": params}, state, x_TxBxF, start_TxB)
     want = published_model(params, state, x_TxBxF, start_TxB, m)

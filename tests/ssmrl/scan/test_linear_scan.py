@@ -139,7 +139,7 @@ CASES = [
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("num_steps", "kind", "varies"), CASES)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(drawn=resets)
 def test_states_and_gradients_equal_the_loop(implementation, num_steps, kind, varies, drawn):
     p = draw_problem(num_steps=num_steps, is_complex=kind != "real", varies=varies, **drawn)
