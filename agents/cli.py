@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingError as error:
         print(f"ssmrl: stopped: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("ssmrl: interrupted", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ import yaml
 
 from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean, import_module
-from ssmrl.train.config import from_mapping, merge
+from ssmrl.train.config import check_above_zero, from_mapping, merge
 
 AGENTS: Registry[str] = Registry("agent")
 AGENTS.register("ppo", "agents.ppo")
@@ -57,9 +57,8 @@ class Experiment:
     eval_episodes: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("total_steps", "num_seeds", "log_every", "checkpoint_every", "eval_episodes"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
+        sizes = ("total_steps", "num_seeds", "log_every", "checkpoint_every", "eval_episodes")
+        check_above_zero("", self, *sizes)
         if not 0 <= self.seed < 2**31 - self.num_seeds:
             raise UsageError(f"seed must lie in 0..{2**31 - self.num_seeds - 1}, not {self.seed}")
 

@@ -21,16 +21,12 @@ from agents.parts import action_head, make_environment
 from ssmrl import memory
 from ssmrl.errors import UsageError
 from ssmrl.nets.actor_critic import ActorCritic
+from ssmrl.rl import ppo as losses
 from ssmrl.rl.epochs import run_epochs
 from ssmrl.rl.gae import generalised_advantages
 from ssmrl.rl.normalise import Moments, RewardScale, normalise
-from ssmrl.rl.ppo import (
-    approximate_kl,
-    clipped_surrogate_loss,
-    clipped_value_loss,
-    explained_variance,
-)
 from ssmrl.rl.rollout import ActorState, Trajectory, rollout
+from ssmrl.train.config import check_above_zero, check_divides
 from ssmrl.train.metrics import Mean, Metrics
 
 
@@ -59,20 +55,12 @@ class Config:
     head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "num_envs", "num_steps", "num_epochs", "num_minibatches",
-                     "clip_epsilon", "max_grad_norm"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise UsageError(f"ppo.{name} must be above 0, not {getattr(self, name)}")
+        sizes = ("num_envs", "num_steps", "num_epochs", "num_minibatches")
+        check_above_zero("ppo.", self, *sizes, "learning_rate", "clip_epsilon", "max_grad_norm")
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"ppo.{name} must lie in 0..1, not {getattr(self, name)}")
-        if self.num_envs % self.num_minibatches:
-            divisors = [d for d in range(1, self.num_envs + 1) if self.num_envs % d == 0]
-            nearest = sorted(divisors, key=lambda d: abs(d - self.num_minibatches))[:2]
-            raise UsageError(
-                f"ppo.num_minibatches={self.num_minibatches} does not divide ppo.num_envs="
-                f"{self.num_envs}; nearest that do: {' and '.join(map(str, sorted(nearest)))}"
-            )
+        check_divides("ppo.num_minibatches", self.num_minibatches, "ppo.num_envs", self.num_envs)
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -230,7 +218,8 @@ class PPO:
             return (params, opt_state), metrics
 
         def stop(metrics: Metrics) -> jax.Array:
-            return metrics["approximate_kl"].total > jnp.float32(c.target_kl)
+            kl = metrics["approximate_kl"]
+            return kl.total > c.target_kl * kl.count  # type: ignore[operator]
 
         (params, opt_state), metrics = run_epochs(
             step,
@@ -242,27 +231,36 @@ class PPO:
             stop=stop if c.target_kl else None,
         )
         metrics = {k: Mean(m.total.sum(), m.count.sum()) for k, m in metrics.items()}
-        explained = explained_variance(batch.trajectory.value, batch.target)
+        explained = losses.explained_variance(batch.trajectory.value, batch.target)
         metrics["explained_variance"] = Mean.of(explained)
         return state.replace(params=params, opt_state=opt_state), metrics
 
     def loss(self, params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Return the loss of a minibatch of whole sequences, and what went into it."""
-        c, hyper, t = self.config, state.hyper, batch.trajectory
+        hyper, t = state.hyper, batch.trajectory
         _, policy, value = self._apply(
             state.replace(params=params), "scan", t.memory_state, t.obs, t.start
         )
         log_ratio = policy.log_prob(t.action) - t.log_prob
         advantage = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std() + 1e-8)
-        policy_loss = clipped_surrogate_loss(log_ratio, advantage, hyper.clip_epsilon).mean()
-        value_loss = clipped_value_loss(value, t.value, batch.target, c.value_clip_epsilon).mean()
-        entropy = policy.entropy().mean()
-        loss = policy_loss + c.value_coefficient * value_loss - hyper.entropy_coefficient * entropy
-        clipped = jnp.abs(jnp.expm1(log_ratio)) > hyper.clip_epsilon
+        policy_loss = losses.clipped_surrogate_loss(log_ratio, advantage, hyper.clip_epsilon)
+        value_loss = losses.clipped_value_loss(
+            value, t.value, batch.target, self.config.value_clip_epsilon
+        )
+        entropy = policy.entropy()
+        loss = (
+            policy_loss.mean()
+            + self.config.value_coefficient * value_loss.mean()
+            - hyper.entropy_coefficient * entropy.mean()
+        )
         parts = {
-            "loss": loss, "policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy,
-            "approximate_kl": approximate_kl(log_ratio).mean(), "clip_fraction": clipped.mean(),
-        }  # fmt: skip
+            "loss": loss,
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": entropy,
+            "approximate_kl": losses.approximate_kl(log_ratio),
+            "clip_fraction": jnp.abs(jnp.expm1(log_ratio)) > hyper.clip_epsilon,
+        }
         return loss, {name: Mean.of(part) for name, part in parts.items()}
 
     def learning_rates(self, state: TrainState) -> Any:

@@ -31,8 +31,7 @@ def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     experiment = load_experiment(config, overrides)
     agent = make_agent(experiment)
     path = experiment.run_dir or default_run_dir(experiment)
-    if Path(path).exists():  # before the seconds that the initial state takes
-        RunFolder.create(path, {})
+    RunFolder.check_new(path)  # before the seconds that the initial state takes
     state = loop.init_seeds(agent, experiment.seed, experiment.num_seeds)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
     return _train(experiment, agent, state, folder)
@@ -47,6 +46,7 @@ def resume(path: str, overrides: Mapping[str, Any]) -> int:
     experiment = load_experiment(folder.path / "config.yaml", overrides)
     agent = make_agent(experiment)
     state = _restore(experiment, agent, folder, allow_none=True)
+    folder.write_config(to_mapping(experiment))
     return _train(experiment, agent, state, folder)
 
 
@@ -99,10 +99,11 @@ def make_agent(experiment: Experiment) -> Any:
 
 
 def default_run_dir(experiment: Experiment) -> Path:
-    """Return a new folder's path under runs/, named by environment, memory and time."""
+    """Return a new folder's path under runs/, named by environment, memory, seed and time."""
     env = experiment.env.name.replace("/", "-").replace(":", "-")
     memory = experiment.memory.name.replace(":", "-")
-    return Path("runs") / f"{env}-{memory}-{time.strftime('%Y%m%d-%H%M%S')}"
+    when = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{env}-{memory}-seed{experiment.seed}-{when}"
 
 
 def _train(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> int:

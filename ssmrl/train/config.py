@@ -129,6 +129,24 @@ def _wrong(value: Any, expected: str, path: str) -> UsageError:
     return UsageError(f"{path} must be {expected}, not {value!r}")
 
 
+def check_above_zero(prefix: str, config: Any, *names: str) -> None:
+    """Raise ``UsageError`` for the first of the fields that is not above 0."""
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise UsageError(f"{prefix}{name} must be above 0, not {getattr(config, name)}")
+
+
+def check_divides(part_name: str, part: int, whole_name: str, whole: int) -> None:
+    """Raise ``UsageError``, naming the nearest numbers that do, where ``part`` does not divide."""
+    if whole % part:
+        divisors = [d for d in range(1, whole + 1) if whole % d == 0]
+        nearest = sorted(sorted(divisors, key=lambda d: abs(d - part))[:2])
+        raise UsageError(
+            f"{part_name}={part} does not divide {whole_name}={whole}; nearest that do: "
+            + " and ".join(map(str, nearest))
+        )
+
+
 def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
     """Turn ``--ppo.num-envs 8 --x`` into ``{"ppo": {"num_envs": "8"}, "x": "true"}``."""
     overrides: dict[str, Any] = {}

@@ -20,24 +20,29 @@ class RunFolder:
         self.metrics_path = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
 
+    @staticmethod
+    def check_new(path: str | Path) -> None:
+        """Raise ``UsageError`` where there is something already."""
+        if Path(path).exists():
+            raise UsageError(
+                f"run folder {str(path)!r} exists already; continue it with --resume {path}, "
+                "or choose another --run-dir"
+            )
+
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
         """Make the folder with its config.yaml, in one atomic step.
 
         Raises ``UsageError`` where it exists already or cannot be made.
         """
+        cls.check_new(path)
         folder = cls(path)
-        if folder.path.exists():
-            raise UsageError(
-                f"run folder {str(path)!r} exists already; continue it with --resume {path}, "
-                "or choose another --run-dir"
-            )
         try:
             folder.path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = tempfile.mkdtemp(prefix=f".{folder.path.name}.", dir=folder.path.parent)
         except OSError as error:
             raise UsageError(f"cannot make run folder {str(path)!r}: {error.strerror}") from None
-        (Path(unfinished) / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        cls(unfinished).write_config(config)
         os.chmod(unfinished, 0o755)
         os.rename(unfinished, folder.path)
         return folder
@@ -49,6 +54,10 @@ class RunFolder:
         if not (folder.path / "config.yaml").is_file():
             raise UsageError(f"{str(path)!r} is no run folder: it holds no config.yaml")
         return folder
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write config.yaml."""
+        self.write("config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
     def read_rows(self) -> list[dict[str, Any]]:
         """Return the rows of metrics.jsonl, less a last one that was cut off while written."""

@@ -53,11 +53,6 @@ def test_newest_comes_back_and_old_ones_go(tmp_path):
     assert sorted(int(p.name) for p in tmp_path.iterdir()) == [2, 3]
 
 
-# Orbax leaves coroutines behind where it fails to read.
-leftovers = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@leftovers
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_damaged_checkpoint_is_passed_over(tmp_path, damage):
     checkpoints = Checkpoints(tmp_path)
@@ -78,7 +73,6 @@ def test_damaged_checkpoint_is_passed_over(tmp_path, damage):
     assert warnings[0].startswith("checkpoint 2 is damaged and was passed over")
 
 
-@leftovers
 def test_nothing_whole_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="there is no checkpoint in"):
         Checkpoints(tmp_path).restore(like())
