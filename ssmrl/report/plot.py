@@ -41,5 +41,6 @@ def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     seen = ~np.isnan(returns).all(axis=1)
     steps, returns = steps[seen], returns[seen]
     width = max(1, round(SMOOTHED * len(returns)))
-    smooth = [np.nanmean(returns[max(0, i - width + 1) : i + 1], axis=0) for i in range(len(steps))]
-    return steps, np.array(smooth).reshape(len(steps), -1)
+    known = np.ma.masked_invalid(returns)
+    smooth = [known[max(0, i - width + 1) : i + 1].mean(axis=0) for i in range(len(steps))]
+    return steps, np.ma.stack(smooth).filled(np.nan)
