@@ -1,6 +1,7 @@
 """A run that is killed and resumed ends as if nothing had happened, bit for bit."""
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -70,21 +71,24 @@ def assert_same_end(path: Path, undisturbed: Path) -> None:
     assert rows(path) == rows(undisturbed)
 
 
+def run_until(path: Path, delay: float, signal_number: int) -> int:
+    """Start or resume the run, signal it some time after its first update, return its status."""
+    seen = len(RunFolder(path).read_rows())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agents.cli", *command(path)], stdout=subprocess.DEVNULL
+    )
+    while process.poll() is None and len(RunFolder(path).read_rows()) <= seen:
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.send_signal(signal_number)
+    return process.wait()
+
+
 def kill_and_resume(path: Path, delays: list[float]) -> int:
     """Kill the run after each delay past its first sign of life; return how many kills struck."""
-    kills = 0
-    for delay in delays:
-        seen = len(RunFolder(path).read_rows())
-        process = subprocess.Popen(
-            [sys.executable, "-m", "agents.cli", *command(path)], stdout=subprocess.DEVNULL
-        )
-        while process.poll() is None and len(RunFolder(path).read_rows()) <= seen:
-            time.sleep(0.002)
-        time.sleep(delay)
-        process.kill()
-        kills += process.wait() == -9
+    statuses = [run_until(path, delay, signal.SIGKILL) for delay in delays]
     assert main(command(path)) == 0
-    return kills
+    return statuses.count(-signal.SIGKILL)
 
 
 def test_killed_run_ends_the_same(undisturbed, tmp_path):
@@ -92,6 +96,15 @@ def test_killed_run_ends_the_same(undisturbed, tmp_path):
     path = tmp_path / "run"
     kills = kill_and_resume(path, [0.0, 0.11])
     assert kills == 2
+    assert_same_end(path, undisturbed)
+
+
+def test_interrupted_run_saves_its_state_and_goes_on(undisturbed, tmp_path):
+    """Ctrl-C lets the update end and saves it, so that nothing is done twice."""
+    path = tmp_path / "run"
+    assert run_until(path, 0.0, signal.SIGINT) == 130
+    assert Checkpoints(path / "checkpoints").newest() == rows(path)[-1]["update"]
+    assert main(command(path)) == 0
     assert_same_end(path, undisturbed)
 
 
