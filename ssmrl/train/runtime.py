@@ -12,7 +12,7 @@ def enable_compilation_cache() -> None:
     """
     import jax
 
-    if jax.config.read("jax_compilation_cache_dir") is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(base) / "ssmrl" / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
