@@ -56,13 +56,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(arguments: list[str]) -> int:
     from agents import run
-    from ssmrl.train.config import parse_overrides
+    from ssmrl.train.config import NoValue, parse_overrides
 
     config = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
     overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments])
     if overrides.pop("help", False):
         return run.show_options(config, overrides)
     resume = overrides.pop("resume", None)
+    if isinstance(resume, NoValue):
+        raise UsageError("--resume needs the folder of a run")
     if resume is None:
         return run.start(config, overrides)
     if config is not None:

@@ -104,6 +104,8 @@ def load_experiment(
     overrides = overrides or {}
     merged = merge(mapping, overrides)
     agent = str(merged.get("agent", "ppo"))
+    if ":" in agent:
+        raise UsageError(f"agent {agent!r} must be one of {', '.join(AGENTS.names())}")
     AGENTS.get(agent)
     memory_name = _memory_name(merged)
     cls = experiment_class(agent, memory_name)
@@ -143,10 +145,10 @@ def read_config(config: str | Path) -> dict[str, Any]:
             raise UsageError(f"unknown config {str(config)!r}{hint}; a file must end in .yaml")
         path = config_folder() / f"{config}.yaml"
     try:
-        mapping = yaml.safe_load(path.read_text())
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read config file {str(path)!r}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeError) as error:
         problem = " ".join(str(error).split())
         raise UsageError(f"config file {str(path)!r} is not valid YAML: {problem}") from None
     if not isinstance(mapping, dict):

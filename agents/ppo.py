@@ -26,7 +26,7 @@ from ssmrl.rl.epochs import run_epochs
 from ssmrl.rl.gae import generalised_advantages
 from ssmrl.rl.normalise import Moments, RewardScale, normalise
 from ssmrl.rl.rollout import ActorState, Trajectory, rollout
-from ssmrl.train.config import check_above_zero, check_divides
+from ssmrl.train.config import check_above_zero, check_divides, check_unless_none
 from ssmrl.train.metrics import Mean, Metrics
 
 
@@ -57,6 +57,14 @@ class Config:
     def __post_init__(self) -> None:
         sizes = ("num_envs", "num_steps", "num_epochs", "num_minibatches")
         check_above_zero("ppo.", self, *sizes, "learning_rate", "clip_epsilon", "max_grad_norm")
+        optional = ("ssm_learning_rate", "value_clip_epsilon", "target_kl")
+        check_unless_none("ppo.", self, *optional)
+        for name in ("encoder_sizes", "head_sizes"):
+            if not all(size > 0 for size in getattr(self, name)):
+                raise UsageError(f"ppo.{name} must be above 0, not {getattr(self, name)}")
+        for name in ("value_coefficient", "entropy_coefficient"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"ppo.{name} must not be below 0, but is {getattr(self, name)}")
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"ppo.{name} must lie in 0..1, not {getattr(self, name)}")
@@ -140,6 +148,10 @@ class PPO:
     def initial_memory(self, num_envs: int) -> Any:
         """Return the memory state of environments that have not begun."""
         return self.network.memory.initial_state((num_envs,))
+
+    def learnt(self, state: TrainState) -> Any:
+        """Return what has to stay finite."""
+        return state.params, state.obs_moments, state.reward_scale
 
     def describe_minibatches(self) -> str:
         """Return what a gradient step sees, in words."""
@@ -228,7 +240,7 @@ class PPO:
             size=c.num_envs,
             num_epochs=c.num_epochs,
             num_minibatches=c.num_minibatches,
-            stop=stop if c.target_kl else None,
+            stop=None if c.target_kl is None else stop,
         )
         metrics = {k: Mean(m.total.sum(), m.count.sum()) for k, m in metrics.items()}
         explained = losses.explained_variance(batch.trajectory.value, batch.target)

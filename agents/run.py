@@ -45,7 +45,11 @@ def resume(path: str, overrides: Mapping[str, Any]) -> int:
         raise UsageError("--resume takes no other option than --total-steps; start a new run")
     experiment = load_experiment(folder.path / "config.yaml", overrides)
     agent = make_agent(experiment)
-    state = _restore(experiment, agent, folder, allow_none=True)
+    state = _restore(experiment, agent, folder, resuming=True)
+    reached = int(np.max(state.update))
+    if reached > agent.num_updates:
+        steps = reached * agent.steps_per_update
+        raise UsageError(f"--total-steps is below the {steps} steps that are done; raise it")
     folder.write_config(to_mapping(experiment))
     return _train(experiment, agent, state, folder)
 
@@ -133,17 +137,17 @@ def _print_plan(experiment: Experiment, agent: Any, state: Any, folder: RunFolde
     console.print(f"  parameters   {parameters:,}")
 
 
-def _restore(
-    experiment: Experiment, agent: Any, folder: RunFolder, allow_none: bool = False
-) -> Any:
+def _restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: bool = False) -> Any:
     checkpoints = Checkpoints(folder.checkpoints)
-    if allow_none and checkpoints.newest() is None:
+    if resuming and checkpoints.newest() is None:
         console.print("there is no checkpoint yet; starting from the beginning")
         return loop.init_seeds(agent, experiment.seed, experiment.num_seeds)
     like = jax.eval_shape(lambda: loop.init_seeds(agent, experiment.seed, experiment.num_seeds))
     update, state, warnings = checkpoints.restore(like)
     for warning in warnings:
         console.print(f"warning: {warning}")
+    if resuming:
+        checkpoints.set_aside_after(update)
     console.print(f"restored the state after update {update}")
     return state
 

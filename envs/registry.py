@@ -129,7 +129,7 @@ def _as_number(name: str, key: str, value: Any, default: Any) -> Any:
     """
     if isinstance(default, bool) or not isinstance(default, int | float):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str | list | tuple | dict) or value is None:
         raise UsageError(f"environment {name!r}: {key} must be a number, not {value!r}")
     if isinstance(default, float) and isinstance(value, int):
         return float(value)

@@ -72,6 +72,8 @@ class Registry(Generic[T]):
 
     def _import(self, path: str) -> T:
         module_name, _, attribute = path.partition(":")
+        if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+            raise UsageError(f"{self.kind} {path!r} is no import path such as my_module:MyClass")
         try:
             return getattr(import_module(module_name), attribute)
         except ModuleNotFoundError as error:

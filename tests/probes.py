@@ -115,7 +115,7 @@ class Cue(Probe):
 
 
 class Broken(Probe):
-    """Pays infinity from the third step on."""
+    """Pays infinity from step 20 on."""
 
     @property
     def default_params(self) -> Params:
@@ -123,3 +123,14 @@ class Broken(Probe):
 
     def reward(self, state: State, action: Any, params: Params) -> jax.Array:
         return jnp.where(state.time >= 20, jnp.inf, 0.0)
+
+
+class Blinding(Probe):
+    """Shows infinity from step 20 on."""
+
+    @property
+    def default_params(self) -> Params:
+        return Params(length=100)
+
+    def observe(self, key: Any, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.where(state.time >= 20, jnp.inf, 0.0)[None]

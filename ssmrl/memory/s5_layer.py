@@ -58,6 +58,8 @@ class S5Options(nn.Module):
                 f"conj_sym=True halves each block, but state_size={self.state_size} in "
                 f"blocks={self.blocks} gives an odd {self.state_size // self.blocks}"
             )
+        if not self.step_rescale > 0:
+            raise UsageError(f"step_rescale must be above 0, but is {self.step_rescale}")
         if not 0 < self.dt_min <= self.dt_max:
             raise UsageError(
                 f"0 < dt_min <= dt_max must hold, but they are {self.dt_min} and {self.dt_max}"

@@ -29,7 +29,10 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    figure.savefig(out, dpi=120)
+    try:
+        figure.savefig(out, dpi=120)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write picture {str(out)!r}: {error}") from None
 
 
 def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,85 +1,102 @@
 """Checkpoints that are either whole or not there, and that notice when they were damaged."""
 
-import contextlib
-import logging
+import json
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from ssmrl.errors import UsageError
 
 
 class Checkpoints:
-    """The newest few states of a run, by number of updates (orbax writes and renames)."""
+    """The newest few states of a run, by number of updates.
+
+    Orbax writes each into a folder of its own and renames that when it is whole. Beside it,
+    ``UPDATE.json`` holds the shapes of the state's leaves and the checksums of the files, which
+    tell a damaged checkpoint from one of another configuration before anything is read.
+    """
 
     def __init__(self, folder: Path, keep: int = 3):
+        self._folder = folder.resolve()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
-
-    def save(self, update: int, state: Any) -> None:
-        """Write the state; a process killed on the way leaves the older checkpoints as they are."""
-        self._manager.save(
-            update,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), check=ocp.args.JsonSave(_checksums(state))
-            ),
-        )
-
-    def restore(self, like: Any) -> tuple[int, Any, list[str]]:
-        """Return update and state of the newest whole checkpoint, and a warning per damaged one.
-
-        ``like`` is a tree of shapes and dtypes. Raises ``UsageError`` where no checkpoint is whole.
-        """
-        warnings: list[str] = []
-        for update in sorted(self._manager.all_steps(), reverse=True):
-            try:
-                with _quiet():
-                    return update, self._restore(update, like), warnings
-            except Exception as error:  # whatever a damaged file makes orbax raise
-                reason = " ".join(str(error).split())[:100]
-                warnings.append(f"checkpoint {update} is damaged and was passed over ({reason})")
-        where = str(self._manager.directory)
-        if warnings:
-            raise UsageError(f"every checkpoint in {where!r} is damaged; start a new run")
-        raise UsageError(f"there is no checkpoint in {where!r}; start a new run")
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def newest(self) -> int | None:
         """Return the update of the newest checkpoint, whole or not."""
         return self._manager.latest_step()
 
-    def _restore(self, update: int, like: Any) -> Any:
-        args = ocp.args.Composite(
-            state=ocp.args.StandardRestore(like), check=ocp.args.JsonRestore()
-        )
-        restored = self._manager.restore(update, args=args)
-        if _checksums(restored.state) != restored.check:
-            raise ValueError("its content is not what was saved")
-        return restored.state
+    def save(self, update: int, state: Any) -> None:
+        """Write the state; a process killed on the way leaves the older checkpoints as they are."""
+        if not self._manager.save(update, args=ocp.args.StandardSave(state)):
+            raise RuntimeError(f"orbax did not save update {update} in {self._folder}")
+        manifest = {"leaves": _leaves(state), "files": self._files(update)}
+        unfinished = self._folder / ".manifest"
+        unfinished.write_text(json.dumps(manifest))
+        unfinished.replace(self._manifest(update))
+        for path in self._folder.glob("*.json"):
+            if int(path.stem) not in self._manager.all_steps():
+                path.unlink()
+
+    def restore(self, like: Any) -> tuple[int, Any, list[str]]:
+        """Return update and state of the newest whole checkpoint, and a warning per damaged one.
+
+        ``like`` is a tree of shapes and dtypes. Raises ``UsageError`` where no checkpoint is
+        whole, or the newest that is has other leaves.
+        """
+        warnings: list[str] = []
+        for update in sorted(self._manager.all_steps(), reverse=True):
+            if self._damaged(update):
+                warnings.append(f"checkpoint {update} is damaged and was passed over")
+                continue
+            self._check_fits(update, like)
+            state = self._manager.restore(update, args=ocp.args.StandardRestore(like))
+            return update, state, warnings
+        where = str(self._folder)
+        if warnings:
+            raise UsageError(f"every checkpoint in {where!r} is damaged; start a new run")
+        raise UsageError(f"there is no checkpoint in {where!r}; start a new run")
+
+    def set_aside_after(self, update: int) -> None:
+        """Rename what is newer, so that it does not stand in the way of what comes next."""
+        for newer in [step for step in self._manager.all_steps() if step > update]:
+            (self._folder / str(newer)).rename(self._folder / f"damaged-{newer}")
+            self._manifest(newer).unlink(missing_ok=True)
+        self._manager.reload()
+
+    def _manifest(self, update: int) -> Path:
+        return self._folder / f"{update}.json"
+
+    def _files(self, update: int) -> dict[str, int]:
+        folder = self._folder / str(update)
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        return {str(path.relative_to(folder)): zlib.crc32(path.read_bytes()) for path in files}
+
+    def _read_manifest(self, update: int) -> dict[str, Any] | None:
+        """Return the manifest, None where the process was killed before it was written."""
+        path = self._manifest(update)
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def _damaged(self, update: int) -> bool:
+        manifest = self._read_manifest(update)
+        return manifest is not None and manifest["files"] != self._files(update)
+
+    def _check_fits(self, update: int, like: Any) -> None:
+        manifest = self._read_manifest(update)
+        if manifest is None:
+            return
+        expected = _leaves(like)
+        for path in sorted(set(expected) | set(manifest["leaves"])):
+            found, wanted = manifest["leaves"].get(path), expected.get(path)
+            if found != wanted:
+                raise UsageError(
+                    f"checkpoint {update} does not fit the run's config: {path} is {found} there, "
+                    f"but {wanted} by the config; restore the config or the code that it came from"
+                )
 
 
-def _checksums(state: Any) -> dict[str, int]:
-    sums = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        sums[jax.tree_util.keystr(path)] = zlib.crc32(np.ascontiguousarray(leaf).tobytes())
-    return sums
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what orbax logs about a file that turns out to be damaged; we say it ourselves."""
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def _leaves(state: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): f"{x.dtype}{list(x.shape)}" for path, x in leaves}

@@ -20,6 +20,14 @@ from ssmrl.registry import did_you_mean
 C = TypeVar("C")
 
 
+class Typed(str):
+    """A value as it was typed on the command line."""
+
+
+class NoValue(Typed):
+    """What stands for the value of an option that was given none: only a flag can do with it."""
+
+
 def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
     """Build dataclass ``cls`` from ``mapping``; keys may be spelt with dashes.
 
@@ -55,6 +63,8 @@ def _nearest(name: str, fields: Mapping[str, Any], path: str) -> str:
 
 def convert(value: Any, hint: Any, path: str) -> Any:
     """Return ``value`` as type ``hint``, or raise ``UsageError`` naming ``path`` and the value."""
+    if isinstance(value, NoValue) and hint is not bool:
+        raise UsageError(f"{path} needs a value; give it as --{path.replace('_', '-')} VALUE")
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise _wrong(value, "a group of options", path)
@@ -86,6 +96,8 @@ def _convert_optional(value: Any, arguments: tuple[Any, ...], path: str) -> Any:
 def _convert_scalar(value: Any, hint: Any, path: str) -> Any:
     if hint is Any or (type(value) is hint):
         return value
+    if hint is str and isinstance(value, Typed):
+        return str(value)
     if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if hint in (int, float) and isinstance(value, int | float | str) and value is not True:
@@ -117,12 +129,15 @@ def _as_list(value: Any, path: str) -> Sequence[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Read a string of a free-form mapping as YAML does, and numbers like 1e-3 as numbers."""
-    if not isinstance(value, str):
+    """Read what was typed into a free-form mapping as YAML does, and 1e-3 as a number."""
+    if not isinstance(value, Typed):
         return value
-    value = yaml.safe_load(value)
-    number = _number(value) if isinstance(value, str) else None
-    return value if number is None else number
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return str(value)
+    number = _number(value) if read == value else None  # a quoted number stays a string
+    return read if number is None else number
 
 
 def _wrong(value: Any, expected: str, path: str) -> UsageError:
@@ -134,6 +149,11 @@ def check_above_zero(prefix: str, config: Any, *names: str) -> None:
     for name in names:
         if not getattr(config, name) > 0:
             raise UsageError(f"{prefix}{name} must be above 0, not {getattr(config, name)}")
+
+
+def check_unless_none(prefix: str, config: Any, *names: str) -> None:
+    """Raise ``UsageError`` for the first of the fields that is neither None nor above 0."""
+    check_above_zero(prefix, config, *(n for n in names if getattr(config, n) is not None))
 
 
 def check_divides(part_name: str, part: int, whole_name: str, whole: int) -> None:
@@ -157,14 +177,15 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"expected an option such as --seed 1, found {flag!r}")
         name, equals, value = flag[2:].partition("=")
         if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+            has_value = rest and not rest[0].startswith("--")
+            value = rest.pop(0) if has_value else NoValue("true")
         group = overrides
         *groups, leaf = name.replace("-", "_").split(".")
         for part in groups:
             group = group.setdefault(part, {})
             if not isinstance(group, dict):
                 raise UsageError(f"--{name}: {part!r} was given a value before; give it once")
-        group[leaf] = value
+        group[leaf] = value if isinstance(value, Typed) else Typed(value)
     return overrides
 
 

@@ -31,6 +31,9 @@ class Agent(Protocol):
     def update(self, state: Any) -> tuple[Any, Metrics]:
         """Return the next state, whose ``update`` counts, and metrics with a loss."""
 
+    def learnt(self, state: Any) -> Any:
+        """Return the part of the state that has to stay finite."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -52,19 +55,25 @@ def make_chunk(agent: Agent, num_seeds: int) -> jax.stages.Wrapped:
     """Return jitted ``chunk(state, count) -> state, metrics, broken``.
 
     ``count`` is traced, so that one compilation serves the whole run; ``state`` is donated.
-    ``broken`` is the first update with a loss or gradient that is not finite, or 0.
+    ``broken`` is the first update with a loss, gradient or result that is not finite, or 0.
     """
-    update = agent.update if num_seeds == 1 else jax.vmap(agent.update)
+
+    def checked_update(state: Any) -> tuple:
+        state, metrics = agent.update(state)
+        numbers = (metrics["loss"].total, metrics["grad_norm"].total, agent.learnt(state))
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(numbers)]
+        return state, metrics, jnp.stack(finite).all()
+
+    update = checked_update if num_seeds == 1 else jax.vmap(checked_update)
 
     def body(_: int, carry: tuple) -> tuple:
         state, metrics, broken = carry
-        state, new = update(state)
-        finite = jnp.isfinite(new["loss"].total) & jnp.isfinite(new["grad_norm"].total)
+        state, new, finite = update(state)
         broken = jnp.where((broken == 0) & ~finite, state.update, broken)
         return state, add(metrics, new), broken
 
     def chunk(state: Any, count: jax.Array) -> tuple:
-        _, shapes = jax.eval_shape(update, state)
+        _, shapes, _ = jax.eval_shape(update, state)
         metrics = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         carry = (state, metrics, jnp.zeros_like(state.update))
         return jax.lax.fori_loop(0, count, body, carry)
@@ -133,11 +142,12 @@ def train(
             folder.append_row(row)
             _write_events(writer, row)
             bar.update(row["env_steps"], row["steps_per_second"], mean(row["episode_return_mean"]))
-            if update % schedule.checkpoint_every < count:
+            if update % schedule.checkpoint_every < count or update == agent.num_updates:
+                writer.flush()  # a checkpoint must not be ahead of the events before it
                 checkpoints.save(update, state)
         if checkpoints.newest() != update:
             checkpoints.save(update, state)
-    return state, update == agent.num_updates
+    return state, update >= agent.num_updates
 
 
 def mean(value: float | list[float | None] | None) -> float | None:
@@ -151,8 +161,9 @@ def _check_finite(broken: Any, folder: RunFolder) -> None:
         if update:
             which = f" (seed number {seed})" if np.ndim(broken) else ""
             raise TrainingError(
-                f"update {update}{which} gave a loss or gradient that is not finite; the last good "
-                f"checkpoint stays in {folder.checkpoints}; try a smaller learning rate"
+                f"update {update}{which} gave a loss, gradient or statistic that is not finite; "
+                f"the last good checkpoint stays in {folder.checkpoints}; "
+                "try a smaller learning rate"
             )
 
 

@@ -64,7 +64,11 @@ class RunFolder:
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_text().split("\n")
-        return [json.loads(line) for line in lines[:-1]]  # a whole line ends in a newline
+        try:
+            return [json.loads(line) for line in lines[:-1]]  # a whole line ends in a newline
+        except json.JSONDecodeError as error:
+            path = str(self.metrics_path)
+            raise UsageError(f"{path!r} holds a line that is no row ({error}); remove it") from None
 
     def append_row(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl."""

@@ -114,6 +114,20 @@ MISTAKES = {
     ),
     "unknown memory": (["--memory.name", "gur"], "unknown memory 'gur'; did you mean 'gru'?"),
     "unknown agent": (["--agent", "pop"], "unknown agent 'pop'; did you mean 'ppo'?"),
+    "no value": (["--run-dir", "--seed", "1"], "run_dir needs a value; give it as --run-dir VALUE"),
+    "layer sizes": (
+        ["--ppo.encoder-sizes", "8,0"],
+        "ppo.encoder_sizes must be above 0, not (8, 0)",
+    ),
+    "target": (["--ppo.target-kl", "-1"], "ppo.target_kl must be above 0, not -1.0"),
+    "parameter's type": (
+        ["--env.params.k", "[1]"],
+        "environment 'popgym/RepeatPreviousEasy': k must be a number, not [1]",
+    ),
+    "import path": (
+        ["--env.name", ":X"],
+        "environment ':X' is no import path such as my_module:MyClass",
+    ),
     "memory sizes": (["--memory.state-size", "7"], None),
     "minibatches": (
         ["--ppo.num-minibatches", "6"],
@@ -207,6 +221,8 @@ def test_resume_passes_over_a_damaged_checkpoint(finished, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert "checkpoint 4 is damaged and was passed over" in printed
     assert "restored the state after update 2" in printed
+    assert main(["eval", str(copy)]) == 0
+    assert "restored the state after update 4" in capsys.readouterr().out
     ours, theirs = RunFolder.open(copy).read_rows(), finished.read_rows()
     for row, other in zip(ours, theirs, strict=True):
         for timing in ("seconds", "steps_per_second"):
@@ -219,15 +235,21 @@ def test_resume_takes_no_other_config(finished, capsys):
     one_sentence(capsys)
     assert main(["train", "--resume", str(finished.path), "--seed", "3"]) == 2
     assert "no other option than --total-steps" in one_sentence(capsys)
+    assert main(["train", "--resume", str(finished.path), "--total-steps", "500"]) == 2
+    assert "--total-steps is below the 960 steps that are done" in one_sentence(capsys)
+    assert main(["train", "--resume"]) == 2
+    assert one_sentence(capsys) == "--resume needs the folder of a run"
 
 
-def test_loss_that_is_not_finite_stops_the_run(workplace, capsys):
-    arguments = [*TINY, "--env.name", "probes:Broken", "--ppo.num-steps", "8"]
+@pytest.mark.parametrize("env", ["probes:Broken", "probes:Blinding"])
+def test_what_is_not_finite_stops_the_run(env, workplace, capsys):
+    """Normalisation clips an infinite observation, but its statistics are spoilt for good."""
+    arguments = [*TINY, "--env.name", env, "--ppo.num-steps", "8", "--ppo.normalise-observations"]
     arguments += ["--total-steps", "1e4", "--checkpoint-every", "1", "--run-dir", "broken"]
     assert main(["train", "quickstart", *arguments]) == 1
     error = capsys.readouterr().err
     # Step 20 of the episodes is in the third update.
-    assert error.startswith("ssmrl: stopped: update 3 gave a loss or gradient that is not finite")
+    assert error.startswith("ssmrl: stopped: update 3 gave a loss, gradient or statistic that is")
     assert error.count("\n") == 1
     assert Checkpoints(workplace / "broken" / "checkpoints").newest() == 2
     assert [row["update"] for row in RunFolder.open("broken").read_rows()] == [1, 2]

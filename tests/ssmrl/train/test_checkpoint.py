@@ -50,7 +50,7 @@ def test_newest_comes_back_and_old_ones_go(tmp_path):
     update, restored, warnings = Checkpoints(tmp_path).restore(like())
     assert (update, warnings) == (3, [])
     assert_same(restored, state(3))
-    assert sorted(int(p.name) for p in tmp_path.iterdir()) == [2, 3]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "2.json", "3", "3.json"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
@@ -69,8 +69,31 @@ def test_damaged_checkpoint_is_passed_over(tmp_path, damage):
     update, restored, warnings = Checkpoints(tmp_path).restore(like())
     assert update == 1
     assert_same(restored, state(1))
-    assert len(warnings) == 1
-    assert warnings[0].startswith("checkpoint 2 is damaged and was passed over")
+    assert warnings == ["checkpoint 2 is damaged and was passed over"]
+
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.set_aside_after(1)
+    assert checkpoints.newest() == 1
+    checkpoints.save(2, state(7))
+    update, restored, warnings = Checkpoints(tmp_path).restore(like())
+    assert (update, warnings) == (2, [])
+    assert_same(restored, state(7))
+
+
+def test_state_of_another_config_is_not_called_damaged(tmp_path):
+    Checkpoints(tmp_path).save(1, state(1))
+    other = like().replace(flags=jax.ShapeDtypeStruct((3,), bool))
+    sentence = (
+        r"checkpoint 1 does not fit the run's config: .flags is bool\[2\] there, but bool\[3\]"
+    )
+    with pytest.raises(UsageError, match=sentence):
+        Checkpoints(tmp_path).restore(other)
+
+
+def test_killed_before_the_manifest_was_written(tmp_path):
+    Checkpoints(tmp_path).save(1, state(1))
+    (tmp_path / "1.json").unlink()
+    assert_same(Checkpoints(tmp_path).restore(like())[1], state(1))
 
 
 def test_nothing_whole_is_an_error(tmp_path):

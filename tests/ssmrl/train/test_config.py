@@ -42,6 +42,7 @@ class Outer:
         (["--inner.on", "false"], Outer()),
         (["--inner.on", "--inner.no-on"], Outer()),
         (["--free.some-key", "3", "--free.b", "1e-2"], Outer(free={"some_key": 3, "b": 0.01})),
+        (["--free.a", "'5'", "--free.b", "["], Outer(free={"a": "5", "b": "["})),
     ],
 )
 def test_overrides(arguments, expected):
@@ -70,6 +71,11 @@ def test_mistakes(mapping, sentence):
     with pytest.raises(UsageError) as error:
         from_mapping(Outer, mapping)
     assert str(error.value) == sentence
+
+
+def test_option_without_its_value():
+    with pytest.raises(UsageError, match="name needs a value; give it as --name VALUE"):
+        from_mapping(Outer, parse_overrides(["--name", "--count", "3"]))
 
 
 def test_stray_argument():
