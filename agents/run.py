@@ -91,8 +91,7 @@ def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
     import tyro
 
     experiment = load_experiment(config, overrides)
-    usage = "ssmrl train [CONFIG] [--resume RUN] [--OPTION VALUE ...]"
-    words = f"{usage}; what an option is without being given stands behind it."
+    words = "Options of ssmrl train; what each is without being given stands behind it."
     tyro.cli(type(experiment), default=experiment, args=["--help"], description=words)
     return 0
 
