@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Threads of JAX's CPU client: the interpreter of GPU kernels deadlocks on two.
+os.environ.setdefault("NPROC", "8")
 
 import jax
 

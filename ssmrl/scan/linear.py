@@ -2,44 +2,14 @@
 
 from functools import partial, reduce
 from operator import and_
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from ssmrl.errors import UsageError
-from ssmrl.registry import did_you_mean
 from ssmrl.scan import planar as pl
-from ssmrl.scan.associative import associative
-from ssmrl.scan.sequential import sequential
-
-
-class Implementation(Protocol):
-    """One way to run the recurrence. It need not be differentiable: ``linear_scan`` sees to that.
-
-    Shapes: ``b`` [T, ..., N]; ``a`` either b's shape or, constant in time, [1, ..., 1, N] with one
-    axis fewer; ``start`` [T, ...] bool or None; ``initial_state`` [..., N]; all but ``start`` of
-    one real dtype. A reset is to the zero state. With ``reverse``, time runs from T-1 down to 0
-    and ``initial_state`` comes before step T-1. Returns x [T, ..., N].
-    """
-
-    def __call__(
-        self,
-        a: jax.Array,
-        b: jax.Array,
-        start: jax.Array | None,
-        initial_state: jax.Array,
-        *,
-        planar: bool,
-        reverse: bool,
-    ) -> jax.Array: ...
-
-
-IMPLEMENTATIONS: dict[str, Implementation] = {
-    "sequential": sequential,
-    "associative": associative,
-}
+from ssmrl.scan.implementations import Implementation, choose
 
 
 def linear_scan(
@@ -65,8 +35,9 @@ def linear_scan(
       initial_state: x_{-1}, broadcast to [..., N]; zeros if None.
       reset_state: what replaces x_{t-1} at a start, broadcast to [..., N]; zeros if None.
       planar: whether the last axis holds ``[re | im]``.
-      implementation: a key of ``IMPLEMENTATIONS``; None takes "sequential" on a CPU and
-        "associative" elsewhere. Only "sequential" keeps a non-finite state inside its episode.
+      implementation: a key of ``IMPLEMENTATIONS``; None takes "sequential" on a CPU, on NVIDIA
+        GPUs from Hopper on "mosaic" where it can (planar float32, constant coefficients), and
+        "associative" elsewhere. Only "associative" lets a non-finite state out of its episode.
 
     Returns:
       x, [T, ..., N], of the arguments' common dtype.
@@ -74,7 +45,6 @@ def linear_scan(
     Raises:
       UsageError: on shapes, dtypes or an implementation that do not fit.
     """
-    run = _implementation(implementation)
     states = [s for s in (initial_state, reset_state) if s is not None]
     dtype = jnp.result_type(a, b, *states)
     a, b = jnp.asarray(a, dtype), jnp.asarray(b, dtype)
@@ -93,17 +63,9 @@ def linear_scan(
         a = a.reshape((1,) * (b.ndim - 2) + a.shape)
     if start is not None and reset_state is not None:
         b = _add_reset_state(a, b, start, reset_state, planar)
+    run = choose(implementation, a, b, planar)
     x = _recurrence(run, planar, False, a, b, start, initial_state)
     return pl.to_complex(x) if is_complex else x
-
-
-def _implementation(name: str | None) -> Implementation:
-    if name is None:
-        name = "sequential" if jax.default_backend() == "cpu" else "associative"
-    if name not in IMPLEMENTATIONS:
-        hint = did_you_mean(name, IMPLEMENTATIONS)
-        raise UsageError(f"unknown scan implementation {name!r}{hint}")
-    return IMPLEMENTATIONS[name]
 
 
 def _check(a: jax.Array, b: jax.Array, start: jax.Array | None, planar: bool) -> None:
@@ -156,7 +118,7 @@ def _add_reset_state(a, b, start, reset_state, planar):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _recurrence(run: Implementation, planar: bool, reverse: bool, a, b, start, initial_state):
-    return run(a, b, start, initial_state, planar=planar, reverse=reverse)
+    return run.scan(a, b, start, initial_state, planar=planar, reverse=reverse)
 
 
 def _recurrence_fwd(run, planar, reverse, a, b, start, initial_state):
@@ -172,35 +134,60 @@ def _recurrence_bwd(run, planar, reverse, residuals, dx):
     """
     a, x, start, initial_state = residuals
     varies = a.ndim == x.ndim
-    a_conj = pl.join(pl.conjugate(pl.split(a, planar)))
     # The sequence of step t+1 (t-1 when time runs backwards); what lies beyond the end is unused.
-    a_next = _shifted(a_conj, reverse) if varies else a_conj
+    a_next = _shifted(a, reverse) if varies else a
     start_next = None if start is None else _shifted(start, reverse)
-    s = _recurrence(run, planar, not reverse, a_next, dx, start_next, jnp.zeros_like(initial_state))
-    # Keeps XLA from fusing the end of a parallel scan into the sum of da: up to 1.4 times faster,
-    # forward and backward, on an H100, and with fewer temporaries.
-    s = lax.optimization_barrier(s)
+    adjoint = _adjoint if run.adjoint is None or varies else _adjoint_in_one_go
+    s, da_later = adjoint(run, planar, reverse, a_next, dx, start_next, x)
 
-    first, later, before = (0, slice(1, None), slice(None, -1))
-    if reverse:
-        first, later, before = (-1, slice(None, -1), slice(1, None))
-    start_first, start_later = (None, None) if start is None else (start[first], start[later])
+    first = -1 if reverse else 0
+    start_first = None if start is None else start[first]
     da_first = _coefficient_cotangent(s[first], initial_state, start_first, planar)
-    da_later = _coefficient_cotangent(s[later], x[before], start_later, planar)
     if varies:
-        pieces = [pl.join(da_first)[None], pl.join(da_later)]
+        pieces = [pl.join(da_first)[None], da_later]
         da = jnp.concatenate(pieces[::-1] if reverse else pieces)
-    else:  # summed before joined: the other way round took up to twice as long on an H100
-        da = (pl.join(_totals(da_first)) + pl.join(_totals(da_later))).reshape(a.shape)
+    else:
+        da = (pl.join(_totals(da_first)) + da_later).reshape(a.shape)
 
-    a_first = a_conj[first] if varies else a_conj
-    d_state = pl.join(pl.multiply(pl.split(a_first, planar), pl.split(s[first], planar)))
+    a_first = pl.conjugate(pl.split(a[first] if varies else a, planar))
+    d_state = pl.join(pl.multiply(a_first, pl.split(s[first], planar)))
     if start_first is not None:
         d_state = jnp.where(start_first[..., None], 0, d_state)
     return da, s, None, d_state
 
 
 _recurrence.defvjp(_recurrence_fwd, _recurrence_bwd)
+
+
+def _adjoint(run, planar, reverse, a_next, dx, start_next, x):
+    """Return s and the s_t conj(x_{t-1}) of all steps but the first, summed if a is constant."""
+    a_conj = pl.join(pl.conjugate(pl.split(a_next, planar)))
+    s = _recurrence(run, planar, not reverse, a_conj, dx, start_next, jnp.zeros_like(dx[0]))
+    # Keeps XLA from fusing the end of a parallel scan into the sum of da: up to 1.4 times faster,
+    # forward and backward, on an H100, and with fewer temporaries.
+    s = lax.optimization_barrier(s)
+    later, before = slice(1, None), slice(None, -1)
+    if reverse:
+        later, before = before, later
+    start_later = None if start_next is None else start_next[before]
+    da_later = _coefficient_cotangent(s[later], x[before], start_later, planar)
+    # summed before joined: the other way round took up to twice as long on an H100
+    return s, pl.join(da_later if a_next.ndim == x.ndim else _totals(da_later))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _adjoint_in_one_go(run: Implementation, planar: bool, reverse: bool, *arrays):
+    """``_adjoint`` as the implementation does it, with the derivatives of the one above."""
+    assert run.adjoint is not None
+    return run.adjoint(*arrays, reverse=not reverse)
+
+
+_adjoint_in_one_go.defvjp(
+    lambda *args: (_adjoint_in_one_go(*args), args[3:]),
+    lambda run, planar, reverse, arrays, cotangents: jax.vjp(
+        partial(_adjoint, run, planar, reverse), *arrays
+    )[1](cotangents),
+)
 
 
 def _shifted(v: jax.Array, reverse: bool) -> jax.Array:

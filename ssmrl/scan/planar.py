@@ -29,6 +29,14 @@ def multiply(a: Parts, x: Parts) -> Parts:
     return a_re * x_re - a_im * x_im, a_re * x_im + a_im * x_re
 
 
+def multiply_whole(a: jax.Array, x: jax.Array) -> jax.Array:
+    """Return a · x of planar arrays, without cutting x up: one pass over it on a GPU."""
+    a_re, a_im = split(a, planar=True)
+    pairs = x.reshape(*x.shape[:-1], 2, -1)
+    straight = jnp.stack([a_re, a_re], axis=-2) * pairs
+    return (straight + jnp.stack([-a_im, a_im], axis=-2) * pairs[..., ::-1, :]).reshape(x.shape)
+
+
 def conjugate(x: Parts) -> Parts:
     """Return the complex conjugate; real numbers stay as they are."""
     return x if len(x) == 1 else (x[0], -x[1])

@@ -1,6 +1,7 @@
 """What else the recurrence promises: isolation, batching, second derivatives, memory, errors."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,9 @@ from jax import lax
 from jax.extend.core import jaxprs_in_params
 
 from ssmrl.errors import UsageError
-from ssmrl.scan import IMPLEMENTATIONS, linear_scan
+from ssmrl.scan import IMPLEMENTATIONS, implementations, linear_scan
 
+PORTABLE = [name for name in IMPLEMENTATIONS if name != "mosaic"]  # which has its own tests
 T, B, P = 6, 2, 3
 INF_AT, RESET_AT = 1, 4  # row 0 becomes infinite and resets later; row 1 stays finite
 
@@ -39,7 +41,7 @@ def published_operator(e_i, e_j):
     )
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", PORTABLE)
 def test_equals_the_published_three_element_operator(implementation):
     a, b, initial_state, start = planar_problem()
     scan = jax.jit(partial(linear_scan, planar=True, implementation=implementation))
@@ -121,7 +123,7 @@ def gradients(v, implementation):
 gradients_of_one = jax.jit(gradients, static_argnames="implementation")
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", PORTABLE)
 @pytest.mark.parametrize("mapped", ["a", "b", "start", "initial_state", "all"])
 def test_vmap_equals_a_loop(implementation, mapped):
     names = ["a", "b", "initial_state", "start"]
@@ -151,7 +153,7 @@ def plain_loop(a, b, start, initial_state):
     return lax.scan(step, initial_state, (jnp.broadcast_to(a, b.shape), b, start))[1]
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", PORTABLE)
 @pytest.mark.parametrize("varies", [False, True], ids=["constant", "varying"])
 def test_second_derivatives(implementation, varies):
     a, b, initial_state, start = planar_problem()
@@ -174,10 +176,10 @@ def test_second_derivatives(implementation, varies):
         np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", PORTABLE)
 def test_reverse_equals_time_turned_round(implementation):
     a, b, initial_state, start = planar_problem()
-    run = jax.jit(IMPLEMENTATIONS[implementation], static_argnames=("planar", "reverse"))
+    run = jax.jit(IMPLEMENTATIONS[implementation].scan, static_argnames=("planar", "reverse"))
     a_TxBxN = jnp.cos(b)
     for a_first, a_last in ((a[None], a[None]), (a_TxBxN, a_TxBxN[::-1])):
         got = run(a_first, b, start, initial_state, planar=True, reverse=True)
@@ -185,7 +187,7 @@ def test_reverse_equals_time_turned_round(implementation):
         np.testing.assert_allclose(got, want[::-1], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", PORTABLE)
 def test_cotangent_may_be_the_states_themselves(implementation):
     a, b, _, start = planar_problem()
 
@@ -200,7 +202,7 @@ def test_cotangent_may_be_the_states_themselves(implementation):
         np.testing.assert_allclose(same, other, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", PORTABLE)
 @pytest.mark.parametrize("kind", ["real", "planar"])
 def test_backward_keeps_the_states_alone(implementation, kind):
     a, b, initial_state, start = planar_problem(64)
@@ -216,7 +218,7 @@ def test_backward_keeps_the_states_alone(implementation, kind):
     )
     x, small = b.size, a.size + start.size + initial_state.size
     assert x <= kept <= x + small
-    run = IMPLEMENTATIONS[implementation]
+    run = IMPLEMENTATIONS[implementation].scan
     plain = residual_elements(
         lambda a, b, h: run(a[None], b, start, h, planar=kind == "planar", reverse=False)
     )
@@ -241,25 +243,41 @@ def equations(jaxpr):
                 yield from equations(inner)
 
 
-@pytest.mark.parametrize(
-    ("backend", "expected"), [("cpu", "sequential"), ("gpu", "associative"), ("tpu", "associative")]
-)
-def test_implementation_follows_the_backend(monkeypatch, backend, expected):
-    called = []
-    for name in IMPLEMENTATIONS:
-
-        def record(a, b, start, initial_state, *, planar, reverse, name=name):
-            called.append(name)
-            return b
-
-        monkeypatch.setitem(IMPLEMENTATIONS, name, record)
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    linear_scan(zeros(4), zeros(5, 2, 4))
-    assert set(called) == {expected}
-
-
 def zeros(*shape, dtype="float32"):
     return jnp.zeros(shape, dtype)
+
+
+@pytest.mark.parametrize(
+    ("backend", "capability", "planar", "expected"),
+    [
+        ("cpu", None, True, "sequential"),
+        ("tpu", None, True, "associative"),
+        ("gpu", "8.0", True, "associative"),
+        ("gpu", "9.0", True, "mosaic"),
+        ("gpu", "9.0", False, "associative"),
+    ],
+)
+def test_choice_follows_the_device(monkeypatch, backend, capability, planar, expected):
+    device = SimpleNamespace(compute_capability=capability) if capability else SimpleNamespace()
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    chosen = implementations.choose(None, zeros(4), zeros(5, 2, 4), planar)
+    assert chosen is IMPLEMENTATIONS[expected]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "planar", "reason"),
+    [
+        (zeros(4), zeros(5, 2, 4), False, "planar float32 numbers, not float32"),
+        (zeros(4), zeros(5, 2, 4, dtype="bfloat16"), True, "not planar bfloat16"),
+        (zeros(5, 2, 4), zeros(5, 2, 4), True, "constant in time"),
+        (zeros(4), zeros(5, 2, 4), True, "needs an NVIDIA GPU"),
+    ],
+)
+def test_the_kernel_says_why_it_cannot_run(monkeypatch, a, b, planar, reason):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(UsageError, match=f"'mosaic' cannot run here: .*{reason}"):
+        implementations.choose("mosaic", a, b, planar)
 
 
 @pytest.mark.parametrize(
