@@ -9,12 +9,13 @@ they had when the roll-out began. Run it with ``ssmrl train`` or ``python -m age
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jax.flatten_util import ravel_pytree
 
 from agents.experiment import Experiment
 from agents.parts import action_head, make_environment
@@ -53,6 +54,7 @@ class Config:
     normalise_rewards: bool = False  # by the running deviation of discounted returns
     encoder_sizes: tuple[int, ...] = (128, 256)  # layers before the memory
     head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of layers and matrix products
 
     def __post_init__(self) -> None:
         sizes = ("num_envs", "num_steps", "num_epochs", "num_minibatches")
@@ -86,7 +88,7 @@ class TrainState(struct.PyTreeNode):
     """Everything that is needed to go on; saving it is saving the run."""
 
     params: Any
-    opt_state: Any
+    opt_state: Any  # of one vector of all parameters
     key: jax.Array
     update: jax.Array  # updates so far
     actor: ActorState
@@ -121,6 +123,7 @@ class PPO:
             action_head(self.env.action_space),
             self.config.encoder_sizes,
             self.config.head_sizes,
+            jnp.dtype(self.config.compute_dtype),
         )
         self.optimizer = optax.chain(
             optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5)
@@ -136,7 +139,7 @@ class PPO:
         params = self.network.init(key_params, memory_state, obs, actor.start, method="step")
         return TrainState(
             params=params,
-            opt_state=self.optimizer.init(params),
+            opt_state=self.optimizer.init(ravel_pytree(params)[0]),
             key=key,
             update=jnp.int32(0),
             actor=actor,
@@ -174,10 +177,17 @@ class PPO:
         return memory_state, jnp.where(greedy, policy.mode(), policy.sample(seed=key))
 
     def _apply(
-        self, state: TrainState, method: str, memory_state: Any, obs: Any, start: Any
+        self,
+        state: TrainState,
+        method: str,
+        memory_state: Any,
+        obs: Any,
+        start: Any,
+        **prepared: Any,
     ) -> Any:
         obs = normalise(state.obs_moments, obs)
-        return self.network.apply(state.params, memory_state, obs, start, method=method)
+        inputs = (memory_state, obs, start)
+        return self.network.apply(state.params, *inputs, method=method, **prepared)
 
     def update(self, state: TrainState) -> tuple[TrainState, Metrics]:
         """Roll out, estimate advantages, learn; return the new state and the metrics' sums."""
@@ -193,9 +203,10 @@ class PPO:
 
     def rollout(self, state: TrainState, key: jax.Array) -> tuple[TrainState, Trajectory]:
         """Act for ``num_steps``."""
+        prepared: Any = self.network.apply(state.params, method="prepare")
         actor, trajectory = rollout(
-            step=partial(self._apply, state, "step"),
-            value=partial(self._apply, state, "value"),
+            step=partial(self._apply, state, "step", **prepared),
+            value=partial(self._apply, state, "value", **prepared),
             env_step=self.env.step,
             actor=state.actor,
             keys=jax.random.split(key, self.config.num_steps),
@@ -218,16 +229,21 @@ class PPO:
     def learn(self, state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
         """Go through the epochs; with a target divergence, end them once it is exceeded."""
         c = self.config
+        # One vector of all parameters: clipping and Adam are then a few kernels, not a few a leaf.
+        params, unravel = ravel_pytree(state.params)
         rates = self.learning_rates(state)
 
-        def step(carry: tuple, indices: jax.Array) -> tuple[tuple, Metrics]:
+        def step(carry: tuple, minibatch: Batch) -> tuple[tuple, Metrics]:
             params, opt_state = carry
-            loss = jax.value_and_grad(self.loss, has_aux=True)
-            (_, metrics), grads = loss(params, state, batch.select(indices))
+            loss = jax.value_and_grad(
+                lambda p: self.loss(unravel(p), state, minibatch), has_aux=True
+            )
+            (_, metrics), grads = loss(params)
+            # Made once: XLA would gather the leaves again in each kernel that reads them.
+            grads = jax.lax.optimization_barrier(grads)
             metrics["grad_norm"] = Mean.of(optax.global_norm(grads))
             updates, opt_state = self.optimizer.update(grads, opt_state, params)
-            params = jax.tree.map(lambda p, u, rate: p - rate * u, params, updates, rates)
-            return (params, opt_state), metrics
+            return (params - rates * updates, opt_state), metrics
 
         def stop(metrics: Metrics) -> jax.Array:
             kl = metrics["approximate_kl"]
@@ -235,7 +251,8 @@ class PPO:
 
         (params, opt_state), metrics = run_epochs(
             step,
-            (state.params, state.opt_state),
+            (params, state.opt_state),
+            batch.select,
             key,
             size=c.num_envs,
             num_epochs=c.num_epochs,
@@ -245,7 +262,7 @@ class PPO:
         metrics = {k: Mean(m.total.sum(), m.count.sum()) for k, m in metrics.items()}
         explained = losses.explained_variance(batch.trajectory.value, batch.target)
         metrics["explained_variance"] = Mean.of(explained)
-        return state.replace(params=params, opt_state=opt_state), metrics
+        return state.replace(params=unravel(params), opt_state=opt_state), metrics
 
     def loss(self, params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Return the loss of a minibatch of whole sequences, and what went into it."""
@@ -276,17 +293,18 @@ class PPO:
         return loss, {name: Mean.of(part) for name, part in parts.items()}
 
     def learning_rates(self, state: TrainState) -> Any:
-        """Return the step size of every parameter: SSM parameters may have their own."""
+        """Return the step size of every parameter, [P]: SSM parameters may have their own."""
         hyper = state.hyper
         anneal = self.config.anneal_learning_rate
         left = 1.0 - state.update / self.num_updates if anneal else jnp.float32(1)
         own = self.network.memory.ssm_parameters
 
-        def rate(path: tuple, _: jax.Array) -> jax.Array:
+        def rate(path: tuple, leaf: jax.Array) -> jax.Array:
             is_ssm = path[-1].key in own and any(p.key == "memory" for p in path[:-1])
-            return left * (hyper.ssm_learning_rate if is_ssm else hyper.learning_rate)
+            rate = hyper.ssm_learning_rate if is_ssm else hyper.learning_rate
+            return jnp.full_like(leaf, left * rate)
 
-        return jax.tree_util.tree_map_with_path(rate, state.params)
+        return ravel_pytree(jax.tree_util.tree_map_with_path(rate, state.params))[0]
 
 
 Agent = PPO

@@ -13,7 +13,6 @@ from benchmarks import recurrence as rec
 from benchmarks.report import LEFT_OUT, Bench
 from benchmarks.timing import measure
 from ssmrl.memory.s5 import S5
-from ssmrl.memory.s5_layer import S5Layer
 
 LAYER_SHAPES = [(1024, 512, 256), (1024, 8, 128)]  # T, B, N complex states; 2N features
 SMALL_LAYER_SHAPES = [(32, 4, 8)]
@@ -71,23 +70,21 @@ def time_layers(bench: Bench, names: Sequence[str], options: argparse.Namespace)
         )
 
 
-def make_layer(label: str, states: int, implementation: str) -> S5Layer:
+def make_layer(label: str, states: int, implementation: str) -> S5:
     """Return a layer of ``LAYERS`` that is as wide as its states are, real and imaginary."""
     options = {"features": 2 * states, "state_size": 2 * states, **LAYERS[label]}
-    return S5Layer(**options, implementation=implementation)
+    return S5(**options, num_layers=1, implementation=implementation)
 
 
-def layer_call(
-    layer: S5Layer, num_steps: int, batch: int, backward: bool
-) -> tuple[Callable, tuple]:
+def layer_call(layer: S5, num_steps: int, batch: int, backward: bool) -> tuple[Callable, tuple]:
     """Return a function and its arguments: y and the last state, or the gradients by all inputs."""
     problem = rec.draw_problem(num_steps, batch, layer.num_states)  # inputs as wide as states
     x, state = problem.b, problem.initial_state
 
     def forward(params: Any, x: jax.Array, state: jax.Array, start: jax.Array) -> Any:
-        return layer.apply(params, x, state, start, method="scan")
+        return layer.apply(params, (state,), x, start, method="scan")[::-1]
 
-    first = (x[0], state, problem.start[0])
+    first = ((state,), x[0], problem.start[0])
     params = jax.jit(partial(layer.init, method="step"))(jax.random.key(0), *first)
     if not backward:
         return forward, (params, x, state, problem.start)

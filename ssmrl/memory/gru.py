@@ -80,23 +80,89 @@ class GRULayer(nn.Module):
         self, h_BxH: jax.Array, x_TxBxF: jax.Array, start_TxB: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Take in T steps; returns h_BxH and all h_TxBxH."""
-
-        def body(h_BxH, inputs):
-            h_BxH = self._cell(h_BxH, *inputs)
-            return h_BxH, h_BxH
-
-        return lax.scan(body, h_BxH, (self.input_gates(x_TxBxF), start_TxB))
+        weights = (self.recurrent_kernel, self.recurrent_bias)
+        h_TxBxH = _recurrence(self.input_gates(x_TxBxF), start_TxB, h_BxH, *weights)
+        return h_TxBxH[-1], h_TxBxH
 
     def step(self, h_BxH: jax.Array, x_BxF: jax.Array, start_B: jax.Array) -> jax.Array:
         """Take in one step; returns h_BxH."""
-        return self._cell(h_BxH, self.input_gates(x_BxF), start_B)
+        h_BxH = _unless(start_B, h_BxH)
+        h_gates_Bx3H = h_BxH @ self.recurrent_kernel
+        return _cell(h_BxH, self.input_gates(x_BxF), h_gates_Bx3H, self.recurrent_bias)[0]
 
-    def _cell(self, h_BxH, x_gates_Bx3H, start_B):
-        h_BxH = jnp.where(start_B[..., None], 0, h_BxH)
-        x_r, x_z, x_n = jnp.split(x_gates_Bx3H, 3, axis=-1)
-        h_r, h_z, h_n = jnp.split(h_BxH @ self.recurrent_kernel, 3, axis=-1)
-        bias = self.recurrent_bias.reshape((1,) * (h_BxH.ndim - 1) + (-1,))
-        r = nn.sigmoid(x_r + h_r)
-        z = nn.sigmoid(x_z + h_z)
-        n = nn.tanh(x_n + r * (h_n + bias))
-        return (1 - z) * n + z * h_BxH
+
+@jax.custom_vjp
+def _recurrence(x_gates_TxBx3H, start_TxB, h_BxH, kernel_Hx3H, bias_H):
+    """Return all h_TxBxH."""
+
+    def step(h_BxH, inputs):
+        x_gates, start = inputs
+        h_BxH = _unless(start, h_BxH)
+        h_BxH = _cell(h_BxH, x_gates, h_BxH @ kernel_Hx3H, bias_H)[0]
+        return h_BxH, h_BxH
+
+    return lax.scan(step, h_BxH, (x_gates_TxBx3H, start_TxB), unroll=_unroll())[1]
+
+
+def _recurrence_fwd(x_gates, start, h, kernel, bias):
+    states = _recurrence(x_gates, start, h, kernel, bias)
+    return states, (x_gates, start, h, kernel, bias, states)
+
+
+def _recurrence_bwd(residuals, dy_TxBxH):
+    """Derivative: only what runs from step to step is in the loop, d h_t, two kernels a step.
+
+    The gates of all steps are worked out again at once, since the states before them are known,
+    and so are the derivatives by weights and inputs from the d h_t of all steps.
+    """
+    x_gates, start, h, kernel, bias, states = residuals
+    before = _unless(start, jnp.concatenate([h[None], states[:-1]]))
+    h_gates = before @ kernel
+    _, (r, z, n) = _cell(before, x_gates, h_gates, bias)
+    n_slope = (1 - z) * (1 - n**2)
+    r_slope = n_slope * (h_gates[..., -n.shape[-1] :] + _as_rank_of(n, bias)) * r * (1 - r)
+    z_slope = (before - n) * z * (1 - z)
+    # by the r, z and n parts of h @ kernel, all multiples of d h_t
+    slopes = jnp.stack([r_slope, z_slope, n_slope * r], axis=-2)
+
+    def step(dh_BxH, inputs):
+        dy, slopes_Bx3xH, z, start = inputs
+        dh = dh_BxH + dy
+        d_gates = (dh[..., None, :] * slopes_Bx3xH).reshape(*dh.shape[:-1], -1)
+        return _unless(start, dh * z + d_gates @ kernel.T), dh
+
+    zero = jnp.zeros_like(h)
+    inputs = (dy_TxBxH, slopes, z, start)
+    dh_first, dh = lax.scan(step, zero, inputs, reverse=True, unroll=_unroll())
+    by_gate = dh[..., None, :] * slopes
+    d_gates = by_gate.reshape(h_gates.shape)
+    axes = tuple(range(dh.ndim - 1))
+    d_kernel = jnp.tensordot(before, d_gates, (axes, axes))
+    dx_gates = jnp.concatenate([d_gates[..., : -n.shape[-1]], dh * n_slope], axis=-1)
+    return dx_gates, None, dh_first, d_kernel, by_gate[..., 2, :].sum(axes)
+
+
+_recurrence.defvjp(_recurrence_fwd, _recurrence_bwd)
+
+
+def _unroll() -> int:
+    """Steps per turn of the loop: kernels of one turn form one CUDA graph."""
+    return 16 if jax.default_backend() == "gpu" else 1
+
+
+def _unless(start, h):
+    return jnp.where(start[..., None], 0, h)
+
+
+def _cell(h, x_gates, h_gates, bias):
+    """Return the next h and the gates r, z, n."""
+    x_r, x_z, x_n = jnp.split(x_gates, 3, axis=-1)
+    h_r, h_z, h_n = jnp.split(h_gates, 3, axis=-1)
+    r = nn.sigmoid(x_r + h_r)
+    z = nn.sigmoid(x_z + h_z)
+    n = nn.tanh(x_n + r * (h_n + _as_rank_of(h, bias)))
+    return (1 - z) * n + z * h, (r, z, n)
+
+
+def _as_rank_of(like, vector):
+    return vector.reshape((1,) * (like.ndim - 1) + vector.shape)

@@ -1,69 +1,92 @@
 """S5: a stack of diagonal state-space layers that resets inside a sequence."""
 
-import dataclasses
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from ssmrl.memory.base import check_positive
-from ssmrl.memory.s5_layer import S5Layer, S5Options
+from ssmrl.memory.s5_layer import (
+    S5Options,
+    Weights,
+    discretise,
+    init_layer,
+    scan_layer,
+    step_layer,
+)
 
-LAYER_AXIS = -2  # of the state [*, L, 2P]: batch axes lead, whatever their number
+State = tuple[jax.Array, ...]
 
 
 class S5(S5Options):
     """S5 layers as Lu et al. 2023 (arXiv 2303.03982) run them; the defaults are theirs.
 
-    The state is [*, num_layers, 2P], real and imaginary parts of P = ``num_states``. Inputs of
-    another width than ``features`` first pass a Dense, "embed". Parameters of all layers are
-    stacked on their first axis. Shapes as in ``ssmrl.memory.Memory``. Raises ``UsageError`` on
-    option values that are unknown or do not fit together.
+    The state is a tuple of one array [*, 2P] per layer, real and imaginary parts of P =
+    ``num_states``. Inputs of another width than ``features`` first pass a Dense, "embed".
+    Parameters of all layers are stacked on their first axis. Shapes as in ``ssmrl.memory.Memory``.
+    Raises ``UsageError`` on option values that are unknown or do not fit together.
     """
 
     ssm_parameters: ClassVar[tuple[str, ...]] = ("lambda_re", "lambda_im", "log_step", "b")
 
     num_layers: int = 4
-    unroll: int = 1  # layers per turn of the loop over layers: num_layers runs fastest on a GPU
+    unroll: int | None = None  # layers per turn of the loop over layers; all, which runs fastest
 
     def __post_init__(self):
-        check_positive(num_layers=self.num_layers, unroll=self.unroll)
+        check_positive(num_layers=self.num_layers)
+        if self.unroll is not None:
+            check_positive(unroll=self.unroll)
         super().__post_init__()
 
     def setup(self):
-        stacked = nn.scan(
-            S5Layer,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=(LAYER_AXIS, nn.broadcast),
-            out_axes=LAYER_AXIS,
-            length=self.num_layers,
-            unroll=self.unroll,
-            methods=["scan", "step"],
-        )
-        shared = (f.name for f in dataclasses.fields(S5Options) if f.name not in ("parent", "name"))
-        self.layers = stacked(**{name: getattr(self, name) for name in shared})
+        def init(key):
+            return jax.vmap(partial(init_layer, self))(jax.random.split(key, self.num_layers))
+
+        self.layers = self.param("layers", init)
         self.embed = nn.Dense(self.features)  # has parameters only if it is called
 
     @nn.nowrap
-    def initial_state(self, batch_shape: tuple[int, ...]) -> jax.Array:
-        """Return zeros, x_*xLx2P."""
-        return jnp.zeros((*batch_shape, self.num_layers, 2 * self.num_states))
+    def initial_state(self, batch_shape: tuple[int, ...]) -> State:
+        """Return zeros, one x_*x2P per layer."""
+        return (jnp.zeros((*batch_shape, 2 * self.num_states)),) * self.num_layers
+
+    def prepare(self, dtype: Any = jnp.float32) -> list[Weights]:
+        """Return what ``step`` makes of the parameters, to be made once for many steps."""
+        stacked = discretise(self, self.layers, dtype)
+        return [jax.tree.map(lambda v, i=i: v[i], stacked) for i in range(self.num_layers)]
 
     def scan(
-        self, state: jax.Array, x_TxBxF: jax.Array, start_TxB: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+        self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array
+    ) -> tuple[State, jax.Array]:
         """Take in T steps; returns the last state and y_TxBxH."""
-        y_TxBxH, state = self.layers.scan(self._embedded(x_TxBxF), state, start_TxB)
-        return state, y_TxBxH
+
+        def layer(y_TxBxH, inputs):
+            weights, state_BxN = inputs
+            return scan_layer(self, weights, y_TxBxH, state_BxN, start_TxB)
+
+        y_TxBxH = self._embedded(x_TxBxF)
+        weights = discretise(self, self.layers, y_TxBxH.dtype)
+        states_LxBxN = jnp.stack(state)
+        y_TxBxH, states_LxBxN = jax.lax.scan(
+            layer, y_TxBxH, (weights, states_LxBxN), unroll=self.unroll or self.num_layers
+        )
+        return tuple(states_LxBxN), y_TxBxH
 
     def step(
-        self, state: jax.Array, x_BxF: jax.Array, start_B: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+        self,
+        state: State,
+        x_BxF: jax.Array,
+        start_B: jax.Array,
+        prepared: list[Weights] | None = None,
+    ) -> tuple[State, jax.Array]:
         """Take in one step; returns the next state and y_BxH."""
-        y_BxH, state = self.layers.step(self._embedded(x_BxF), state, start_B)
-        return state, y_BxH
+        y_BxH, states = self._embedded(x_BxF), []
+        for weights, state_BxN in zip(prepared or self.prepare(y_BxH.dtype), state, strict=True):
+            y_BxH, state_BxN = step_layer(self, weights, y_BxH, state_BxN, start_B)
+            states.append(state_BxN)
+        return tuple(states), y_BxH
 
     def _embedded(self, x: jax.Array) -> jax.Array:
-        return x if x.shape[-1] == self.features else self.embed(x)
+        return x if x.shape[-1] == self.features else self.embed(x).astype(x.dtype)

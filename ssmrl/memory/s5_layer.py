@@ -1,6 +1,13 @@
-"""One S5 layer: state-space model, gate, skip."""
+"""One S5 layer: state-space model, gate, skip.
 
-from typing import Literal, get_args
+x_t = Λ̄ x_{t-1} + B̄ u_t, z = 2 Re(C x) + D u, g = gelu(z), y = u + W g · σ(V g).
+
+Smith et al. 2023 (arXiv 2208.04933); the block as Lu et al. 2023 (arXiv 2303.03982) run it.
+States are planar from projection to read-out, so both are one real matrix product. Matrices are
+multiplied in the dtype of the layer's input; states are float32.
+"""
+
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +18,7 @@ from ssmrl.errors import UsageError
 from ssmrl.memory import s5_init
 from ssmrl.memory.base import check_positive
 from ssmrl.memory.hippo import blocks_of_hippo
+from ssmrl.nets.affine import add_bias, add_scaled
 from ssmrl.registry import did_you_mean
 from ssmrl.scan import IMPLEMENTATIONS, linear_scan
 from ssmrl.scan import planar as pl
@@ -21,7 +29,7 @@ Glu = Literal["full", "half1", "half2", "none"]
 
 
 class S5Options(nn.Module):
-    """The options that a layer and a stack of layers share, checked when a module is made."""
+    """The options of a layer, checked when a module is made."""
 
     features: int = 256  # H, width of inputs and outputs
     state_size: int = 256  # N, states of a layer, counting both of a conjugate pair
@@ -72,94 +80,151 @@ class S5Options(nn.Module):
         return self.state_size // 2 if self.conj_sym else self.state_size
 
 
-class S5Layer(S5Options):
-    """x_t = Λ̄ x_{t-1} + B̄ u_t, z = 2 Re(C x) + D u, g = gelu(z), y = u + W g · σ(V g).
+class Weights(NamedTuple):
+    """What a layer multiplies with; every leaf may have a leading axis of layers."""
 
-    Smith et al. 2023 (arXiv 2208.04933); the block as Lu et al. 2023 (arXiv 2303.03982) run it.
-    States are planar from projection to read-out, so both are one real matrix product.
-    """
+    lambda_bar_N: jax.Array  # planar, N = 2P
+    b_bar_HxN: jax.Array
+    c_NxH: jax.Array
+    d_H: jax.Array
+    gate: dict[str, jax.Array] | None  # kernel and bias
+    layer_norm: dict[str, jax.Array] | None  # scale and bias
 
-    def setup(self):
-        eigenvalues, v = blocks_of_hippo(self.state_size, self.blocks, self.conj_sym)
-        self.lambda_re = self.param("lambda_re", lambda _: jnp.asarray(eigenvalues.real, "float32"))
-        self.lambda_im = self.param("lambda_im", lambda _: jnp.asarray(eigenvalues.imag, "float32"))
-        self.log_step = self.param(
-            "log_step", s5_init.init_log_step(self.dt_min, self.dt_max, self.num_states)
-        )
-        self.b = self.param("b", s5_init.init_b(v, self.features))
-        self.c = self.param("c", s5_init.init_c(self.c_init, v, self.features))
-        self.d = self.param("d", nn.initializers.normal(1.0), (self.features,))
-        if self.glu != "none":
-            self.gate = nn.Dense(2 * self.features if self.glu == "full" else self.features)
-        if self.norm != "none":
-            self.layer_norm = nn.LayerNorm()
 
-    def scan(
-        self, x_TxBxH: jax.Array, state_BxN: jax.Array, start_TxB: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Take in T steps; returns y_TxBxH and the last planar state, of N = 2P numbers."""
-        lambda_bar_N, b_bar_HxN, c_NxH = self._discretised()
-        u_TxBxH = self._before(x_TxBxH)
-        states_TxBxN = linear_scan(
-            lambda_bar_N,
-            u_TxBxH @ b_bar_HxN,
-            start_TxB,
-            initial_state=state_BxN,
-            planar=True,
-            implementation=self.implementation,
-        )
-        return self._after(x_TxBxH, u_TxBxH, states_TxBxN @ c_NxH), states_TxBxN[-1]
+def init_layer(options: S5Options, key: jax.Array) -> dict[str, Any]:
+    """Return the parameters of one layer."""
+    eigenvalues, v = blocks_of_hippo(options.state_size, options.blocks, options.conj_sym)
+    features = options.features
+    keys = jax.random.split(key, 5)
+    log_step = s5_init.init_log_step(options.dt_min, options.dt_max, options.num_states)
+    params: dict[str, Any] = {
+        "lambda_re": jnp.asarray(eigenvalues.real, jnp.float32),
+        "lambda_im": jnp.asarray(eigenvalues.imag, jnp.float32),
+        "log_step": log_step(keys[0]),
+        "b": s5_init.init_b(v, features)(keys[1]),
+        "c": s5_init.init_c(options.c_init, v, features)(keys[2]),
+        "d": jax.random.normal(keys[3], (features,)),
+    }
+    if options.glu != "none":
+        width = 2 * features if options.glu == "full" else features
+        kernel = nn.initializers.lecun_normal()(keys[4], (features, width))
+        params["gate"] = {"kernel": kernel, "bias": jnp.zeros(width)}
+    if options.norm != "none":
+        params["layer_norm"] = {"scale": jnp.ones(features), "bias": jnp.zeros(features)}
+    return params
 
-    def step(
-        self, x_BxH: jax.Array, state_BxN: jax.Array, start_B: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Take in one step, one multiply-add; returns y_BxH and the next state."""
-        lambda_bar_N, b_bar_HxN, c_NxH = self._discretised()
-        u_BxH = self._before(x_BxH)
-        state_BxN = jnp.where(start_B[..., None], 0, state_BxN)
-        lambda_bar = pl.split(_as_rank_of(state_BxN, lambda_bar_N), planar=True)
-        kept = pl.join(pl.multiply(lambda_bar, pl.split(state_BxN, planar=True)))
-        state_BxN = kept + u_BxH @ b_bar_HxN
-        return self._after(x_BxH, u_BxH, state_BxN @ c_NxH), state_BxN
 
-    def _discretised(self) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Return planar Λ̄ [2P] and B̄ [H, 2P], and the real C [2P, H] of the read-out."""
-        lambda_re = jnp.minimum(self.lambda_re, -1e-4) if self.clip_eigenvalues else self.lambda_re
-        eigenvalues = lax.complex(lambda_re, self.lambda_im)
-        dt = self.step_rescale * jnp.exp(self.log_step)
-        if self.discretization == "zoh":
-            lambda_bar = jnp.exp(eigenvalues * dt)
-            # expm1, since Λ̄ - 1 would lose most of its digits at the small steps
-            b_scale = jnp.expm1(eigenvalues * dt) / eigenvalues
+def discretise(options: S5Options, params: dict[str, Any], dtype: Any) -> Weights:
+    """Return Λ̄, B̄ and all else that steps need, matrices in ``dtype``."""
+    lambda_re = params["lambda_re"]
+    lambda_re = jnp.minimum(lambda_re, -1e-4) if options.clip_eigenvalues else lambda_re
+    eigenvalues = lax.complex(lambda_re, params["lambda_im"])
+    dt = options.step_rescale * jnp.exp(params["log_step"])
+    if options.discretization == "zoh":
+        lambda_bar = jnp.exp(eigenvalues * dt)
+        # expm1, since Λ̄ - 1 would lose most of its digits at the small steps
+        b_scale = jnp.expm1(eigenvalues * dt) / eigenvalues
+    else:
+        half = eigenvalues * (dt / 2)
+        lambda_bar = (1 + half) / (1 - half)
+        b_scale = dt / (1 - half)
+    # B is scaled rather than B u, since there is one B but T x B of the other.
+    b_bar = pl.multiply_whole(pl.from_complex(b_scale)[..., None, :], params["b"])
+    # The conjugate states that are not kept add the conjugate outputs: twice the real part.
+    c = 2 * params["c"] if options.conj_sym else params["c"]
+    return Weights(
+        lambda_bar_N=pl.from_complex(lambda_bar),
+        b_bar_HxN=b_bar.astype(dtype),
+        c_NxH=c.astype(dtype),
+        d_H=params["d"].astype(dtype),
+        gate=jax.tree.map(lambda v: v.astype(dtype), params.get("gate")),
+        layer_norm=params.get("layer_norm"),
+    )
+
+
+def scan_layer(
+    options: S5Options,
+    w: Weights,
+    x_TxBxH: jax.Array,
+    state_BxN: jax.Array,
+    start_TxB: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Take in T steps; returns y_TxBxH and the last planar state, float32 like all states."""
+    u_TxBxH = _before(options, w, x_TxBxH)
+    states_TxBxN = linear_scan(
+        w.lambda_bar_N,
+        jnp.matmul(u_TxBxH, w.b_bar_HxN, preferred_element_type=jnp.float32),
+        start_TxB,
+        initial_state=state_BxN,
+        planar=True,
+        implementation=options.implementation,
+    )
+    z_TxBxH = states_TxBxN.astype(x_TxBxH.dtype) @ w.c_NxH
+    return _after(options, w, x_TxBxH, u_TxBxH, z_TxBxH), states_TxBxN[-1]
+
+
+def step_layer(
+    options: S5Options, w: Weights, x_BxH: jax.Array, state_BxN: jax.Array, start_B: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Take in one step, one multiply-add; returns y_BxH and the next state."""
+    u_BxH = _before(options, w, x_BxH)
+    kept_BxN = jnp.where(start_B[..., None], 0, state_BxN)
+    kept_BxN = pl.multiply_whole(_as_rank_of(kept_BxN, w.lambda_bar_N), kept_BxN)
+    state_BxN = kept_BxN + jnp.matmul(u_BxH, w.b_bar_HxN, preferred_element_type=jnp.float32)
+    z_BxH = state_BxN.astype(x_BxH.dtype) @ w.c_NxH
+    return _after(options, w, x_BxH, u_BxH, z_BxH), state_BxN
+
+
+def _before(options: S5Options, w: Weights, x: jax.Array) -> jax.Array:
+    return _layer_norm(w, x) if options.norm == "pre" else x
+
+
+def _after(
+    options: S5Options, w: Weights, skip: jax.Array, u: jax.Array, z: jax.Array
+) -> jax.Array:
+    """Return the layer's output from the read-out z: feed-through, gate, skip."""
+    z = add_scaled(z, w.d_H, u)
+    if options.norm == "gate":
+        z = _layer_norm(w, z)
+    g = nn.gelu(z)
+    if w.gate is not None:
+        gated = add_bias(g @ w.gate["kernel"], w.gate["bias"])
+        if options.glu == "full":  # the published two Dense(H) as one
+            g = _gated_linear_unit(gated)
         else:
-            half = eigenvalues * (dt / 2)
-            lambda_bar = (1 + half) / (1 - half)
-            b_scale = dt / (1 - half)
-        # B is scaled rather than B u, since there is one B but T x B of the other.
-        scale_1xN = pl.from_complex(b_scale)[None]
-        b_bar = pl.multiply(pl.split(scale_1xN, planar=True), pl.split(self.b, planar=True))
-        # The conjugate states that are not kept add the conjugate outputs: twice the real part.
-        c = 2 * self.c if self.conj_sym else self.c
-        return pl.from_complex(lambda_bar), pl.join(b_bar), c
+            g = (z if options.glu == "half2" else g) * nn.sigmoid(gated)
+    y = skip + g
+    return _layer_norm(w, y) if options.norm == "post" else y
 
-    def _before(self, x: jax.Array) -> jax.Array:
-        return self.layer_norm(x) if self.norm == "pre" else x
 
-    def _after(self, skip: jax.Array, u: jax.Array, z: jax.Array) -> jax.Array:
-        """Return the layer's output from the read-out z: feed-through, gate, skip."""
-        z = z + _as_rank_of(u, self.d) * u
-        if self.norm == "gate":
-            z = self.layer_norm(z)
-        g = nn.gelu(z)
-        if self.glu == "full":  # the published two Dense(H) as one
-            value, gate = jnp.split(self.gate(g), 2, axis=-1)
-            g = value * nn.sigmoid(gate)
-        elif self.glu == "half1":
-            g = g * nn.sigmoid(self.gate(g))
-        elif self.glu == "half2":
-            g = z * nn.sigmoid(self.gate(g))
-        y = skip + g
-        return self.layer_norm(y) if self.norm == "post" else y
+@jax.custom_vjp
+def _gated_linear_unit(x: jax.Array) -> jax.Array:
+    """Return v · σ(g) of x = [v | g] on the last axis.
+
+    Its derivative, written over the pairs (v, g), is one pass where XLA takes two from split and
+    concatenate: 15 instead of 29 microseconds at [8192, 512] on an H100.
+    """
+    v, g = jnp.split(x, 2, axis=-1)
+    return v * nn.sigmoid(g)
+
+
+def _gated_linear_unit_bwd(x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
+    pairs = x.reshape(*x.shape[:-1], 2, -1)
+    other = pairs[..., ::-1, :]
+    sigma = nn.sigmoid(pairs)
+    is_v = jnp.expand_dims(jnp.array([[True], [False]]), tuple(range(x.ndim - 1)))
+    slope = jnp.where(is_v, nn.sigmoid(other), other * sigma * (1 - sigma))
+    return ((slope * dy[..., None, :]).reshape(x.shape),)
+
+
+_gated_linear_unit.defvjp(lambda x: (_gated_linear_unit(x), x), _gated_linear_unit_bwd)
+
+
+def _layer_norm(w: Weights, x: jax.Array) -> jax.Array:
+    assert w.layer_norm is not None
+    standard = nn.standardize(x.astype(jnp.float32), epsilon=1e-6)
+    scale, bias = (_as_rank_of(x, w.layer_norm[name]) for name in ("scale", "bias"))
+    return (standard * scale + bias).astype(x.dtype)
 
 
 def _as_rank_of(like: jax.Array, vector: jax.Array) -> jax.Array:

@@ -5,9 +5,14 @@ from collections.abc import Callable, Sequence
 import jax
 from flax import linen as nn
 
+from ssmrl.nets.affine import add_bias
+
 
 class MLP(nn.Module):
-    """Dense layers, each followed by the activation: [..., F] -> [..., sizes[-1]]."""
+    """Dense layers, each followed by the activation: [..., F] -> [..., sizes[-1]].
+
+    Works in the dtype of its input; parameters are float32.
+    """
 
     sizes: Sequence[int]
     scale: float = 2**0.5  # of the orthogonal initialisation
@@ -15,8 +20,10 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        for size in self.sizes:
-            x = self.activation(
-                nn.Dense(size, kernel_init=nn.initializers.orthogonal(self.scale))(x)
-            )
+        for i, size in enumerate(self.sizes):
+            name = f"Dense_{i}"
+            kernel = nn.initializers.orthogonal(self.scale)
+            x = nn.Dense(size, use_bias=False, dtype=x.dtype, kernel_init=kernel, name=name)(x)
+            bias = self.param(f"bias_{i}", nn.initializers.zeros, (size,))
+            x = self.activation(add_bias(x, bias))
         return x

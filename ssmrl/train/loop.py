@@ -81,12 +81,24 @@ def make_chunk(agent: Agent, num_seeds: int) -> jax.stages.Wrapped:
     return jax.jit(chunk, donate_argnums=0)
 
 
+def compiler_options() -> dict[str, str | bool] | None:
+    """Return what the compiler should do for an update on this machine's kind of device.
+
+    On a GPU, kernels of one CUDA graph that do not need each other may overlap: PPO-S5 in the
+    published setting ran 1.2 times as fast on an H100, with twice the temporary memory.
+    """
+    if jax.default_backend() != "gpu":
+        return None
+    return {"xla_gpu_command_buffer_scheduling_mode": "CONCURRENT"}
+
+
 def compile_chunk(
     agent: Agent, state: Any, num_seeds: int, console: Console
 ) -> Callable[[Any, jax.Array], tuple]:
     """Compile ahead of time, and say how long it took and what memory the program needs."""
     began = time.monotonic()
-    compiled = make_chunk(agent, num_seeds).lower(state, jnp.int32(1)).compile()
+    lowered = make_chunk(agent, num_seeds).lower(state, jnp.int32(1))
+    compiled = lowered.compile(compiler_options())
     seconds = time.monotonic() - began
     memory = compiled.memory_analysis()
     needed = ""

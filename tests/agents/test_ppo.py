@@ -122,8 +122,10 @@ def test_learning_rates(make_agent):
     state = jax.eval_shape(agent.init, jax.random.key(0))
     half = jnp.int32(agent.num_updates // 2)
     state = state.replace(hyper=agent.hyperparameters(), update=half)
-    rates = jax.tree_util.tree_leaves_with_path(agent.learning_rates(state))
-    by_name = {path[-1].key: float(rate) for path, rate in rates}
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    ends = np.cumsum([leaf.size for _, leaf in leaves])
+    parts = np.split(np.asarray(agent.learning_rates(state)), ends[:-1])
+    by_name = {path[-1].key: part for (path, _), part in zip(leaves, parts, strict=True)}
     left = 1 - int(half) / agent.num_updates
     assert by_name["lambda_re"] == pytest.approx(1e-5 * left)
     assert by_name["log_step"] == pytest.approx(1e-5 * left)

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import recurrence as rec
 from benchmarks import s5, scan, timing
 from benchmarks.recurrence import scans
-from ssmrl.memory.s5_layer import S5Layer
+from ssmrl.memory import S5
 
 
 def test_scans_equal_loops_in_float64():
@@ -49,10 +49,10 @@ def test_bytes_at_the_least():
 
 def test_flops_of_a_layer():
     """The layer's matrices, each number of which is used once per token."""
-    layer = S5Layer(features=6, state_size=8)
-    args = (np.zeros((1, 6)), np.zeros((1, 8)), np.zeros(1, bool))
+    layer = S5(features=6, state_size=8, num_layers=1)
+    args = (layer.initial_state((1,)), np.zeros((1, 6), np.float32), np.zeros(1, bool))
     init = jax.eval_shape(lambda key: layer.init(key, *args, method="step"), jax.random.key(0))
-    params = init["params"]
+    params = init["params"]["layers"]
     numbers = params["b"].size + params["c"].size + params["gate"]["kernel"].size
     assert s5.layer_flops(6, 4, 12, tokens=5, backward=False) == 2 * numbers * 5
     assert s5.layer_flops(6, 4, 12, tokens=5, backward=True) == 6 * numbers * 5

@@ -9,12 +9,16 @@ from ssmrl.rl.epochs import run_epochs
 SIZES = {"size": 12, "num_epochs": 3, "num_minibatches": 4}
 
 
+def indices_alone(indices):
+    return indices
+
+
 def step(carry, indices):
     return carry + 1, {"indices": indices, "count": carry + 1}
 
 
 def test_epochs_are_permutations():
-    carry, outs = run_epochs(step, jnp.int32(0), jax.random.key(0), **SIZES)
+    carry, outs = run_epochs(step, jnp.int32(0), indices_alone, jax.random.key(0), **SIZES)
     assert carry == 12
     assert outs["indices"].shape == (3, 4, 3)
     epochs = outs["indices"].reshape(3, 12)
@@ -25,6 +29,8 @@ def test_epochs_are_permutations():
 
 def test_no_step_is_taken_after_the_stop():
     stop = lambda out: out["count"] == 5  # noqa: E731
-    carry, outs = run_epochs(step, jnp.int32(0), jax.random.key(0), **SIZES, stop=stop)
+    carry, outs = run_epochs(
+        step, jnp.int32(0), indices_alone, jax.random.key(0), **SIZES, stop=stop
+    )
     assert carry == 5
     np.testing.assert_array_equal(outs["count"].ravel(), [1, 2, 3, 4, 5] + [0] * 7)
