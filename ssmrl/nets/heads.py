@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ssmrl.nets.categorical import Categorical
+
 _INIT = nn.initializers.orthogonal(0.01)  # nearly uniform at first, so that all actions are tried
 
 
@@ -17,7 +19,7 @@ class CategoricalHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
-        return distrax.Categorical(logits=nn.Dense(self.num_actions, kernel_init=_INIT)(x))
+        return Categorical(logits=nn.Dense(self.num_actions, kernel_init=_INIT)(x))
 
 
 class FactoredHead(nn.Module):
@@ -33,7 +35,7 @@ class FactoredHead(nn.Module):
         allowed = jnp.arange(widest)[None] < jnp.asarray(self.nvec)[:, None]
         allowed = jnp.expand_dims(allowed, tuple(range(x.ndim - 1)))
         logits = jnp.where(allowed, logits, jnp.finfo(logits.dtype).min)
-        return distrax.Independent(distrax.Categorical(logits=logits), 1)
+        return distrax.Independent(Categorical(logits=logits), 1)
 
 
 class GaussianHead(nn.Module):

@@ -68,7 +68,10 @@ def _launch(plan, inputs, outputs, *, conjugate, reverse, interpret):
     rows = inputs["a"].shape[1]
     wide = LANES // rows
     tiles = plgpu.SMEM((plan.stages, plan.steps, rows, 2, wide), jnp.float32)
-    scratch: dict[str, Any] = {"b_tiles": tiles, "flag_tiles": plgpu.SMEM((plan.stages, rows, FLAGS), jnp.int32)}
+    scratch: dict[str, Any] = {
+        "b_tiles": tiles,
+        "flag_tiles": plgpu.SMEM((plan.stages, rows, FLAGS), jnp.int32),
+    }
     if "x" in inputs:
         scratch["x_tiles"] = tiles
     arrivals = len(scratch)
