@@ -199,22 +199,25 @@ def _after(
 
 @jax.custom_vjp
 def _gated_linear_unit(x: jax.Array) -> jax.Array:
-    """Return v · σ(g) of x = [v | g] on the last axis.
-
-    Its derivative, written over the pairs (v, g), is one pass where XLA takes two from split and
-    concatenate: 15 instead of 29 microseconds at [8192, 512] on an H100.
-    """
+    """Return v · σ(g) of x = [v | g] on the last axis."""
     v, g = jnp.split(x, 2, axis=-1)
     return v * nn.sigmoid(g)
 
 
 def _gated_linear_unit_bwd(x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
+    if jax.default_backend() == "cpu":
+        v, g = jnp.split(x, 2, axis=-1)
+        sigma = nn.sigmoid(g)
+        dv = dy * sigma
+        return (jnp.concatenate([dv, dv * v * (1 - sigma)], axis=-1),)
+    # The same over pairs (v, g): one pass where XLA takes two for the lines above on a GPU, 15
+    # instead of 29 microseconds at [8192, 512] on an H100. On a CPU it takes twice as long.
     pairs = x.reshape(*x.shape[:-1], 2, -1)
-    other = pairs[..., ::-1, :]
-    sigma = nn.sigmoid(pairs)
+    v, g = pairs[..., :1, :], pairs[..., 1:, :]
+    sigma = nn.sigmoid(g)
     is_v = jnp.expand_dims(jnp.array([[True], [False]]), tuple(range(x.ndim - 1)))
-    slope = jnp.where(is_v, nn.sigmoid(other), other * sigma * (1 - sigma))
-    return ((slope * dy[..., None, :]).reshape(x.shape),)
+    slopes = jnp.where(is_v, sigma, v * sigma * (1 - sigma))
+    return ((slopes * dy[..., None, :]).reshape(x.shape),)
 
 
 _gated_linear_unit.defvjp(lambda x: (_gated_linear_unit(x), x), _gated_linear_unit_bwd)

@@ -11,6 +11,7 @@ from ssmrl.errors import UsageError
 from ssmrl.memory import S5
 from ssmrl.memory.hippo import blocks_of_hippo, hippo_normal
 from ssmrl.memory.s5_init import C_INITS, init_b, init_c, init_log_step
+from ssmrl.memory.s5_layer import _gated_linear_unit
 
 T, B, F, H, N, L = 7, 2, 5, 6, 8, 2
 
@@ -221,3 +222,20 @@ def test_mistakes_end_in_one_sentence(options, message):
         S5(**options)
     assert "\n" not in str(error.value)
     S5(state_size=5, conj_sym=False)  # odd sizes are fine without the symmetry
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_derivative_of_the_gate(monkeypatch, backend):
+    """Written by hand, in one form for CPUs and one for others."""
+    x_TxBx2H = jax.random.normal(jax.random.key(0), (T, B, 2 * H))
+
+    def plain(x):
+        v, g = jnp.split(x, 2, axis=-1)
+        return v * jax.nn.sigmoid(g)
+
+    def slope(function):
+        return jax.grad(lambda x: jnp.sum(jnp.sin(function(x))))(x_TxBx2H)
+
+    want = slope(plain)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    np.testing.assert_allclose(slope(_gated_linear_unit), want, rtol=1e-5, atol=1e-6)
