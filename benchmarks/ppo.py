@@ -172,7 +172,8 @@ def time_halves(agent: Any, state: Any, num_seeds: int) -> dict[str, Timing]:
         return agent.estimate_advantages(*agent.rollout(state, key))
 
     def vmapped(fn: Callable[..., Any]) -> Callable[..., Any]:
-        return jax.jit(fn if num_seeds == 1 else jax.vmap(fn))
+        fn = fn if num_seeds == 1 else jax.vmap(fn)
+        return jax.jit(fn, compiler_options=loop.compiler_options())
 
     keys = jax.random.split(jax.random.key(1), num_seeds)
     keys = keys[0] if num_seeds == 1 else keys

@@ -24,6 +24,11 @@ class Memory(Protocol):
     * nothing passes a start, in value or gradient: both are exactly zero.
 
     ``ssm_parameters`` names the parameters that may get a smaller learning rate of their own.
+
+    Inputs may be bfloat16; whatever dtype the outputs have, states are best kept in float32. A
+    memory may offer ``prepare(dtype)``, which does the part of ``step`` that needs the parameters
+    alone; ``step`` then takes its result as the keyword argument ``prepared``. Acting over many
+    steps calls it once.
     """
 
     ssm_parameters: ClassVar[tuple[str, ...]]

@@ -78,7 +78,7 @@ def make_chunk(agent: Agent, num_seeds: int) -> jax.stages.Wrapped:
         carry = (state, metrics, jnp.zeros_like(state.update))
         return jax.lax.fori_loop(0, count, body, carry)
 
-    return jax.jit(chunk, donate_argnums=0)
+    return jax.jit(chunk, donate_argnums=0, compiler_options=compiler_options())
 
 
 def compiler_options() -> dict[str, str | bool] | None:
@@ -97,8 +97,7 @@ def compile_chunk(
 ) -> Callable[[Any, jax.Array], tuple]:
     """Compile ahead of time, and say how long it took and what memory the program needs."""
     began = time.monotonic()
-    lowered = make_chunk(agent, num_seeds).lower(state, jnp.int32(1))
-    compiled = lowered.compile(compiler_options())
+    compiled = make_chunk(agent, num_seeds).lower(state, jnp.int32(1)).compile()
     seconds = time.monotonic() - began
     memory = compiled.memory_analysis()
     needed = ""

@@ -159,3 +159,13 @@ def test_sizes_that_do_not_fit(options, sentence):
     with pytest.raises(UsageError) as error:
         Config(**options)
     assert str(error.value) == sentence
+
+
+def test_bfloat16_layers_learn_with_float32_parameters(make_agent):
+    agent = make_agent("--ppo.compute-dtype=bfloat16", memory="s5")
+    state = agent.init(jax.random.key(0))
+    after, metrics = jax.jit(agent.update)(state)
+    floats = [v for v in jax.tree.leaves((after.params, after.opt_state)) if v.ndim]
+    assert {v.dtype.name for v in floats} == {"float32"}
+    assert jnp.isfinite(metrics["loss"].total)
+    assert (jax.tree.leaves(after.params)[0] != jax.tree.leaves(state.params)[0]).any()

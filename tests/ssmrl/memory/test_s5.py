@@ -239,3 +239,29 @@ def test_derivative_of_the_gate(monkeypatch, backend):
     want = slope(plain)
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     np.testing.assert_allclose(slope(_gated_linear_unit), want, rtol=1e-5, atol=1e-6)
+
+
+def test_prepared_weights_give_the_same_step():
+    m = S5(features=H, state_size=N, num_layers=L, norm="pre")
+    state, x, start = m.initial_state((B,)), jnp.ones((B, H)), jnp.zeros(B, bool)
+    state = jax.tree.map(lambda h: h + 0.5, state)
+    params = m.init(jax.random.key(0), state, x, start, method="step")
+    want = m.apply(params, state, x, start, method="step")
+    prepared = m.apply(params, method="prepare")
+    got = m.apply(params, state, x, start, prepared=prepared, method="step")
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-6, atol=1e-6)
+
+
+def test_bfloat16_layers_keep_float32_states():
+    m = S5(features=H, state_size=N, num_layers=L)
+    x = jax.random.normal(jax.random.key(1), (T, B, H))
+    start, state = jnp.zeros((T, B), bool), m.initial_state((B,))
+    params = m.init(jax.random.key(0), state, x, start, method="scan")
+    want_state, want = m.apply(params, state, x, start, method="scan")
+    got_state, got = m.apply(params, state, x.astype(jnp.bfloat16), start, method="scan")
+    assert got.dtype == jnp.bfloat16
+    assert all(h.dtype == jnp.float32 for h in got_state)
+    np.testing.assert_allclose(got.astype("float32"), want, atol=0.05)
+    for g, w in zip(got_state, want_state, strict=True):
+        np.testing.assert_allclose(g, w, atol=0.05)
