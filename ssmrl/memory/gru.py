@@ -8,6 +8,7 @@ from flax import linen as nn
 from jax import lax
 
 from ssmrl.memory.base import check_positive
+from ssmrl.nets.affine import as_rank_of
 
 
 class GRU(nn.Module):
@@ -120,7 +121,7 @@ def _recurrence_bwd(residuals, dy_TxBxH):
     h_gates = before @ kernel
     _, (r, z, n) = _cell(before, x_gates, h_gates, bias)
     n_slope = (1 - z) * (1 - n**2)
-    r_slope = n_slope * (h_gates[..., -n.shape[-1] :] + _as_rank_of(n, bias)) * r * (1 - r)
+    r_slope = n_slope * (h_gates[..., -n.shape[-1] :] + as_rank_of(n, bias)) * r * (1 - r)
     z_slope = (before - n) * z * (1 - z)
     # by the r, z and n parts of h @ kernel, all multiples of d h_t
     slopes = jnp.stack([r_slope, z_slope, n_slope * r], axis=-2)
@@ -160,9 +161,5 @@ def _cell(h, x_gates, h_gates, bias):
     h_r, h_z, h_n = jnp.split(h_gates, 3, axis=-1)
     r = nn.sigmoid(x_r + h_r)
     z = nn.sigmoid(x_z + h_z)
-    n = nn.tanh(x_n + r * (h_n + _as_rank_of(h, bias)))
+    n = nn.tanh(x_n + r * (h_n + as_rank_of(h, bias)))
     return (1 - z) * n + z * h, (r, z, n)
-
-
-def _as_rank_of(like, vector):
-    return vector.reshape((1,) * (like.ndim - 1) + vector.shape)

@@ -18,7 +18,7 @@ from ssmrl.errors import UsageError
 from ssmrl.memory import s5_init
 from ssmrl.memory.base import check_positive
 from ssmrl.memory.hippo import blocks_of_hippo
-from ssmrl.nets.affine import add_bias, add_scaled
+from ssmrl.nets.affine import add_bias, add_scaled, as_rank_of
 from ssmrl.registry import did_you_mean
 from ssmrl.scan import IMPLEMENTATIONS, linear_scan
 from ssmrl.scan import planar as pl
@@ -169,7 +169,7 @@ def step_layer(
     """Take in one step, one multiply-add; returns y_BxH and the next state."""
     u_BxH = _before(options, w, x_BxH)
     kept_BxN = jnp.where(start_B[..., None], 0, state_BxN)
-    kept_BxN = pl.multiply_whole(_as_rank_of(kept_BxN, w.lambda_bar_N), kept_BxN)
+    kept_BxN = pl.multiply_whole(as_rank_of(kept_BxN, w.lambda_bar_N), kept_BxN)
     state_BxN = kept_BxN + jnp.matmul(u_BxH, w.b_bar_HxN, preferred_element_type=jnp.float32)
     z_BxH = state_BxN.astype(x_BxH.dtype) @ w.c_NxH
     return _after(options, w, x_BxH, u_BxH, z_BxH), state_BxN
@@ -226,10 +226,5 @@ _gated_linear_unit.defvjp(lambda x: (_gated_linear_unit(x), x), _gated_linear_un
 def _layer_norm(w: Weights, x: jax.Array) -> jax.Array:
     assert w.layer_norm is not None
     standard = nn.standardize(x.astype(jnp.float32), epsilon=1e-6)
-    scale, bias = (_as_rank_of(x, w.layer_norm[name]) for name in ("scale", "bias"))
+    scale, bias = (as_rank_of(x, w.layer_norm[name]) for name in ("scale", "bias"))
     return (standard * scale + bias).astype(x.dtype)
-
-
-def _as_rank_of(like: jax.Array, vector: jax.Array) -> jax.Array:
-    """Return a vector with leading axes of size one, for products with ``like``."""
-    return vector.reshape((1,) * (like.ndim - 1) + vector.shape)

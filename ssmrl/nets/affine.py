@@ -13,13 +13,13 @@ from jax import lax
 @jax.custom_vjp
 def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
     """Return x + bias, [..., N] and [N], in x's dtype."""
-    return x + _as_rank_of(x, bias.astype(x.dtype))
+    return x + as_rank_of(x, bias.astype(x.dtype))
 
 
 @jax.custom_vjp
 def add_scaled(x: jax.Array, scale: jax.Array, u: jax.Array) -> jax.Array:
     """Return x + scale * u, [..., N], [N] and [..., N], in x's dtype."""
-    return x + _as_rank_of(u, scale.astype(x.dtype)) * u
+    return x + as_rank_of(u, scale.astype(x.dtype)) * u
 
 
 def _add_bias_bwd(bias: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -28,7 +28,7 @@ def _add_bias_bwd(bias: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]
 
 def _add_scaled_bwd(residuals: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     scale, u = residuals
-    du = _as_rank_of(dy, scale.astype(dy.dtype)) * dy
+    du = as_rank_of(dy, scale.astype(dy.dtype)) * dy
     return dy, _total(dy, u).astype(scale.dtype), du
 
 
@@ -42,6 +42,6 @@ def _total(dy: jax.Array, u: jax.Array | None = None) -> jax.Array:
     return jnp.sum(dy if u is None else dy * u, axis=tuple(range(dy.ndim - 1)))
 
 
-def _as_rank_of(like: jax.Array, vector: jax.Array) -> jax.Array:
+def as_rank_of(like: jax.Array, vector: jax.Array) -> jax.Array:
     """Return a vector with leading axes of size one, for products with ``like``."""
     return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
