@@ -142,8 +142,9 @@ def _block(plan: Plan, conjugate: bool, reverse: bool, refs: dict[str, Any]) -> 
         plgpu.barrier_wait(loaded.at[stage])
         tiles = {k: v.at[stage] for k, v in refs.items() if k.endswith("_tiles")}
         carry = _walk(plan.steps, reverse, "states_out" in refs, tiles, a, row, zero, carry)
+        # All threads are done with this tile, and so with the one before, whose stage is next.
+        plgpu.commit_smem()
         if "states_out" in refs:
-            plgpu.commit_smem()
             plgpu.copy_smem_to_gmem(b_tiles.at[stage], refs["states_out"].at[window(i)])
             plgpu.wait_smem_to_gmem(1, wait_read_only=True)  # the tile before has left its stage
 
