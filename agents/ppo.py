@@ -54,7 +54,7 @@ class Config:
     normalise_rewards: bool = False  # by the running deviation of discounted returns
     encoder_sizes: tuple[int, ...] = (128, 256)  # layers before the memory
     head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of layers and matrix products
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of layers, S5's included
 
     def __post_init__(self) -> None:
         sizes = ("num_envs", "num_steps", "num_epochs", "num_minibatches")

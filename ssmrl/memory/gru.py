@@ -129,7 +129,7 @@ def _recurrence_bwd(residuals, dy_TxBxH):
     def step(dh_BxH, inputs):
         dy, slopes_Bx3xH, z, start = inputs
         dh = dh_BxH + dy
-        d_gates = (dh[..., None, :] * slopes_Bx3xH).reshape(*dh.shape[:-1], -1)
+        d_gates = (dh[..., None, :] * slopes_Bx3xH).reshape(*dh.shape[:-1], 3 * dh.shape[-1])
         return _unless(start, dh * z + d_gates @ kernel.T), dh
 
     zero = jnp.zeros_like(h)

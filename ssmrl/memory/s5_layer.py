@@ -212,7 +212,7 @@ def _gated_linear_unit_bwd(x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
         return (jnp.concatenate([dv, dv * v * (1 - sigma)], axis=-1),)
     # The same over pairs (v, g): one pass where XLA takes two for the lines above on a GPU, 15
     # instead of 29 microseconds at [8192, 512] on an H100. On a CPU it takes twice as long.
-    pairs = x.reshape(*x.shape[:-1], 2, -1)
+    pairs = x.reshape(*x.shape[:-1], 2, x.shape[-1] // 2)
     v, g = pairs[..., :1, :], pairs[..., 1:, :]
     sigma = nn.sigmoid(g)
     is_v = jnp.expand_dims(jnp.array([[True], [False]]), tuple(range(x.ndim - 1)))

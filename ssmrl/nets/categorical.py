@@ -10,7 +10,8 @@ class Categorical(distrax.Categorical):
 
     distrax looks at the probabilities of each draw for numbers that are not finite, at each action
     for being in range, and normalises the logits twice for the entropy. Here numbers that are not
-    finite show in the loss, where training stops with a message.
+    finite show in the loss, where training stops with a message; an action out of range would
+    count as certain.
     """
 
     def _sample_n(self, key: jax.Array, n: int) -> jax.Array:
@@ -25,4 +26,4 @@ class Categorical(distrax.Categorical):
     def entropy(self) -> jax.Array:
         """Return the entropy; actions of probability zero add nothing."""
         probs = jnp.exp(self.logits)
-        return -jnp.sum(jnp.where(probs > 0, probs * self.logits, 0), axis=-1)
+        return -jnp.sum(probs * jnp.where(probs > 0, self.logits, 0), axis=-1)

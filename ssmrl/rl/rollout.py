@@ -88,9 +88,7 @@ def rollout(
         return ActorState(env_state, obs, terminated | truncated, memory_state), moment
 
     first_memory_state = actor.memory_state
-    actor, moments = jax.lax.scan(
-        act, actor, keys, unroll=int(__import__("os").environ.get("RU", "1"))
-    )
+    actor, moments = jax.lax.scan(act, actor, keys)
     last_value = value(actor.memory_state, actor.obs, actor.start)
     following = jnp.concatenate([moments["value"][1:], last_value[None]])
     moments["next_value"] = jnp.where(moments["truncated"], moments["next_value"], following)

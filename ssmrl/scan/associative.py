@@ -16,7 +16,7 @@ def associative(
     planar: bool,
     reverse: bool,
 ) -> jax.Array:
-    """Run x_t = a_t x_{t-1} + b_t as ``lax.associative_scan``; see ``linear.Implementation``.
+    """Run x_t = a_t x_{t-1} + b_t as ``lax.associative_scan``; see ``implementations.Scan``.
 
     Resets are folded into the coefficients (a_t = 0), which gives the states of the three-element
     operator of Lu et al. 2023 (section 3.1) with an operator of two. The price: it multiplies

@@ -1,21 +1,30 @@
 """The recurrence as one kernel, on NVIDIA GPUs from Hopper on."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from ssmrl.scan import mosaic_kernel
-from ssmrl.scan.mosaic_kernel import FLAGS, LANES, Plan
-
+LANES = 128  # threads of a block; each has one complex state
+FLAGS = 32  # flags fetched with a tile: 128 bytes, to which shared memory is aligned
 MIN_CHUNK = 64  # steps; shorter ones cost more in their start than they bring
 FEW_BLOCKS = 32  # below which time is cut up, up to
 ENOUGH_BLOCKS = 128  # about one for each multiprocessor
 interpret: Any = None  # Pallas' interpreter of GPU kernels, with which tests run it on a CPU
 
 
+class Plan(NamedTuple):
+    """How the steps of time are dealt to blocks, and how a block walks through its own."""
+
+    chunks: int  # blocks side by side in time
+    steps: int  # of time in a tile of shared memory, at most FLAGS
+    stages: int  # tiles in a block's ring
+
+
 def why_not(a: jax.Array, b: jax.Array, planar: bool) -> str | None:
     """Return why the kernel cannot run this recurrence here; None if it can."""
+    if b.size == 0:
+        return "there is nothing to run over"
     if not planar or b.dtype != jnp.float32:
         return f"it takes planar float32 numbers, not {'planar ' * planar}{b.dtype}"
     if a.ndim == b.ndim:
@@ -57,6 +66,8 @@ def adjoint(
 
 
 def _run(a, b, start, initial_state, x, reverse):
+    from ssmrl.scan import mosaic_kernel  # Pallas for GPUs is imported where it is used
+
     num_states = b.shape[-1] // 2
     num_batch = b[0, ..., 0].size
     wide = next((w for w in (32, 64) if num_states <= w), LANES)

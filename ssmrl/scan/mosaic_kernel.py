@@ -1,7 +1,7 @@
 """The GPU kernel of the recurrence, in Pallas for Mosaic GPU."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +10,9 @@ from jax.experimental import pallas
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from ssmrl.scan import planar as pl
+from ssmrl.scan.mosaic import FLAGS, LANES, Plan
 
-LANES = 128  # threads of a block; each has one complex state
-FLAGS = 32  # flags fetched with a tile: 128 bytes, to which shared memory is aligned
 BATCHED_LOADS = 8  # steps whose values are in registers before they are needed
-
-
-class Plan(NamedTuple):
-    """How the steps of time are dealt to blocks, and how a block walks through its own."""
-
-    chunks: int  # blocks side by side in time
-    steps: int  # of time in a tile of shared memory, at most FLAGS
-    stages: int  # tiles in a block's ring
 
 
 @partial(jax.jit, static_argnames=("plan", "reverse", "interpret"))  # lowered once per shape
@@ -39,8 +30,9 @@ def call(
     """Run the recurrence over b [T, B, 2, N]; N divides or is a multiple of LANES.
 
     ``a`` [2 or 3, R, N] holds the coefficients for each of the R batch rows that share a block and,
-    if R > 1, the row's number. ``flags`` [B, >= T + FLAGS] int32 say where the state is forgotten,
-    ``initial_state`` [B, 2, N] comes before the first step, None is zero. Returns the states.
+    if R > 1, the row's number. ``flags`` [B, T or more] int32 say where the state is forgotten,
+    ``initial_state`` [B, 2, N] comes before the first step, None is zero; beyond the ends of arrays
+    all is zero. Returns the states.
 
     With ``x``, the states of another recurrence, it runs with conj(a) and also returns the sums
     over time of conj(x_t) times the state that reaches step t, [chunks, 2, B, N].
@@ -87,10 +79,11 @@ def _launch(plan, inputs, outputs, *, conjugate, reverse, interpret):
         block,
         out_type=list(outputs.values()),
         scratch_types=scratch,
-        grid=(plan.chunks, batch // rows, num_states // wide),
-        grid_names=("chunk", "row", "column"),
+        grid=(plan.chunks, num_states // wide, batch // rows),
+        grid_names=("chunk", "column", "row"),  # the last one may be the largest
         # A thread reads in shared memory what it or the copy engine wrote, never what another
-        # thread wrote. Lane semantics lower five times as fast as the default of newer versions.
+        # thread wrote, and the copy engine waits for all threads (commit_smem). Lane semantics
+        # lower five times as fast as the default of newer versions.
         compiler_params=plgpu.CompilerParams(
             unsafe_no_auto_barriers=True, lowering_semantics=plgpu.LoweringSemantics.Lane
         ),
@@ -114,7 +107,7 @@ def _block(plan: Plan, conjugate: bool, reverse: bool, refs: dict[str, Any]) -> 
         return pallas.ds(tile * plan.steps, plan.steps), in_batch, slice(None), in_states
 
     def fetch(i):
-        stage = lax.rem(i, plan.stages)
+        stage = lax.rem(i, jnp.int32(plan.stages))
         where = window(i)
         flags = refs["flags"].at[in_batch, pallas.ds(where[0].start, FLAGS)]
         plgpu.copy_gmem_to_smem(flags, refs["flag_tiles"].at[stage], loaded.at[stage])
@@ -138,7 +131,7 @@ def _block(plan: Plan, conjugate: bool, reverse: bool, refs: dict[str, Any]) -> 
         state = _state_before(chunk, ends, _power(a, plan.steps * num_tiles), state, zero)
 
     def body(i, carry):
-        stage = lax.rem(i, plan.stages)
+        stage = lax.rem(i, jnp.int32(plan.stages))
         plgpu.barrier_wait(loaded.at[stage])
         tiles = {k: v.at[stage] for k, v in refs.items() if k.endswith("_tiles")}
         carry = _walk(plan.steps, reverse, "states_out" in refs, tiles, a, row, zero, carry)
@@ -157,7 +150,7 @@ def _block(plan: Plan, conjugate: bool, reverse: bool, refs: dict[str, Any]) -> 
     results = {"state": state, "cut": zero}
     if "x" in refs:
         results["products"] = (zero, zero)
-    results = lax.fori_loop(0, num_tiles, body, results)
+    results = lax.fori_loop(jnp.int32(0), jnp.int32(num_tiles), body, results)
     if "ends_out" in refs:
         goes_on = jnp.where(results["cut"] != 0, zero, 1.0)
         for i, part in enumerate((*results["state"], goes_on)):
@@ -198,8 +191,10 @@ def _state_before(chunk, ends, a_to_chunk, state, zero):
     num_chunks = ends.shape[0]
     for j in range(num_chunks - 1):
         *end, goes_on = (ends[j, i] for i in range(3))
-        carried = tuple(jnp.where(goes_on != 0, s, zero) for s in state)
-        after = _multiply_add(a_to_chunk, carried, end)
+        # Selected, since the power of a coefficient above one may be infinite.
+        unused = (goes_on == 0) | ((state[0] == 0) & (state[1] == 0))
+        after = _multiply_add(a_to_chunk, state, end)
+        after = tuple(jnp.where(unused, e, p) for e, p in zip(end, after, strict=True))
         earlier = jnp.broadcast_to(chunk, zero.shape) > j
         state = tuple(jnp.where(earlier, n, s) for n, s in zip(after, state, strict=True))
     return state

@@ -32,7 +32,7 @@ def multiply(a: Parts, x: Parts) -> Parts:
 def multiply_whole(a: jax.Array, x: jax.Array) -> jax.Array:
     """Return a · x of planar arrays, without cutting x up: one pass over it on a GPU."""
     a_re, a_im = split(a, planar=True)
-    pairs = x.reshape(*x.shape[:-1], 2, -1)
+    pairs = x.reshape(*x.shape[:-1], 2, x.shape[-1] // 2)
     straight = jnp.stack([a_re, a_re], axis=-2) * pairs
     return (straight + jnp.stack([-a_im, a_im], axis=-2) * pairs[..., ::-1, :]).reshape(x.shape)
 

@@ -16,7 +16,7 @@ def sequential(
     planar: bool,
     reverse: bool,
 ) -> jax.Array:
-    """Run x_t = a_t x_{t-1} + b_t step by step; see ``ssmrl.scan.linear.Implementation``.
+    """Run x_t = a_t x_{t-1} + b_t step by step; see ``ssmrl.scan.implementations.Scan``.
 
     A reset selects, so that a state that is no longer finite ends with its episode. A coefficient
     that is constant in time is never copied along the time axis.

@@ -32,3 +32,12 @@ def test_derivatives_equal_those_of_distrax():
         return jax.grad(of_logits)(LOGITS)
 
     np.testing.assert_allclose(loss(Categorical), loss(distrax.Categorical), rtol=1e-4, atol=1e-6)
+
+
+def test_an_impossible_action_leaves_the_entropy_its_gradient():
+    logits = jnp.array([0.0, 1.0, -jnp.inf])
+    got, want = (
+        jax.grad(lambda z, d=d: d(logits=z).entropy())(logits)
+        for d in (Categorical, distrax.Categorical)
+    )
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)

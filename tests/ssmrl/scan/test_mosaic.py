@@ -12,7 +12,6 @@ import pytest
 from scan_oracle import check, draw_problem
 
 from ssmrl.scan import linear_scan, mosaic
-from ssmrl.scan.mosaic_kernel import Plan
 
 try:
     from jax.experimental.pallas.mosaic_gpu import InterpretGPUParams
@@ -31,7 +30,7 @@ def kernel(monkeypatch):
 
     def set_chunks(chunks):
         jax.clear_caches()  # plans are read when a function is traced
-        monkeypatch.setattr(mosaic, "_plan", lambda *_: Plan(chunks, steps=4, stages=2))
+        monkeypatch.setattr(mosaic, "_plan", lambda *_: mosaic.Plan(chunks, steps=4, stages=2))
 
     set_chunks(1)
     return set_chunks
@@ -111,6 +110,18 @@ def test_a_non_finite_state_stays_in_its_episode(kernel, chunks):
     for gradient in gradients:
         assert jnp.isfinite(gradient).all()
     assert not gradients[1][:5, 0].any()
+
+
+@pytest.mark.parametrize("idle", [True, False], ids=["zero-state", "resets"])
+def test_a_power_that_overflows_stays_where_nothing_is_carried(kernel, idle):
+    kernel(2)
+    a = jnp.concatenate([jnp.full(3, 1e10), jnp.zeros(3)])
+    b = jnp.full((8, 2, 6), 0.0 if idle else 1.0)
+    start = jnp.zeros((8, 2), bool) if idle else jnp.zeros((8, 2), bool).at[3:].set(True)
+    x = scan(a, b, start)
+    want = linear_scan(a, b, start, planar=True, implementation="sequential")
+    assert jnp.isfinite(want).all()
+    np.testing.assert_allclose(x, want, rtol=1e-6)
 
 
 def test_second_derivatives():
