@@ -109,10 +109,10 @@ def stand_in_for_2023() -> None:
     def step(self: Any, key: jax.Array, state: Any, action: Any, params: Any = None) -> tuple:
         params = self.default_params if params is None else params
         key_step, key_reset = jax.random.split(key)
-        obs, state, reward, done, info = self.step_env(key_step, state, action, params)
+        obs, state, reward, ended, info = self.step_env(key_step, state, action, params)
         fresh = self.reset_env(key_reset, params)
-        obs, state = jax.tree.map(partial(jnp.where, done), fresh, (obs, state))
-        return obs, state, reward, done, info
+        obs, state = jax.tree.map(partial(jnp.where, ended), fresh, (obs, state))
+        return obs, state, reward, ended, info
 
     environment.Environment.step = step
     names = {"environment": environment, "spaces": spaces, "chex": chex, "partial": partial}

@@ -1,8 +1,8 @@
 """Sums and products with one vector for all tokens, with gradients that suit a GPU.
 
 XLA likes to fuse the sum over tokens that is such a vector's gradient with what else reads the
-cotangent, and the whole then runs at the pace of a column sum: up to three times as long, on the
-path that everything waits for. Here that sum is a kernel apart, which can run beside others.
+cotangent, and the whole then runs at the pace of a column sum, on the path that everything waits
+for. Here that sum is a kernel apart, which can run beside others.
 """
 
 import jax
