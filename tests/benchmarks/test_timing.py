@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks import timing
 
+pytestmark = pytest.mark.slow  # clocks: other work on the machine shows in them
+
 
 def chain(count):
     """Return a function of a vector whose steps follow one another, on one thread."""
