@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ def device_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "matmul precision": jax.config.values["jax_default_matmul_precision"] or "default",
         "compilation cache": bool(jax.config.values["jax_compilation_cache_dir"]),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "none"),
     }
 
 

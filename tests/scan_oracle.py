@@ -113,3 +113,31 @@ def check(implementation, kind, problem):
     want = reference(problem)
     for name in want:
         assert_near(name, from_kind(name, got[name], kind), want[name])
+
+
+def check_half_precision(implementation):
+    """Inputs and states may be bfloat16, but what is carried from step to step is float32."""
+    num_steps = 304
+    b = jnp.full((num_steps, 1, 6), 0.01, jnp.bfloat16)
+    a, h = jnp.array([0.999, 1.0, 0.5, 0.0, 0.0, 0.0]), jnp.ones((1, 6))
+    start = jnp.zeros((num_steps, 1), bool).at[200].set(True)
+
+    @partial(jax.jit, static_argnames="dtype")
+    def states_and_gradients(dtype):
+        def loss(a, b, h):
+            x = linear_scan(
+                *(a, b.astype(dtype), start),
+                initial_state=h,
+                planar=True,
+                implementation=implementation,
+            )
+            return jnp.sum(x.astype("float32") @ jnp.arange(6.0)), x
+
+        gradients, x = jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(a, b.astype("float32"), h)
+        return x, *gradients
+
+    got, want = states_and_gradients(jnp.bfloat16), states_and_gradients(jnp.float32)
+    assert got[0].dtype == jnp.bfloat16
+    for g, w in zip(got, want, strict=True):
+        # A state of bfloat16 would stop growing at 1.3, where 0.01 is less than half a digit.
+        np.testing.assert_allclose(np.asarray(g, "float32"), w, rtol=0.01, atol=1e-3)

@@ -15,6 +15,7 @@ from ssmrl.memory.s5_layer import (
     init_layer,
     scan_layer,
     step_layer,
+    with_direct,
 )
 
 State = tuple[jax.Array, ...]
@@ -55,6 +56,8 @@ class S5(S5Options):
     def prepare(self, dtype: Any = jnp.float32) -> list[Weights]:
         """Return what ``step`` makes of the parameters, to be made once for many steps."""
         stacked = discretise(self, self.layers, dtype)
+        if jax.default_backend() == "gpu":
+            stacked = with_direct(stacked)
         return [jax.tree.map(lambda v, i=i: v[i], stacked) for i in range(self.num_layers)]
 
     def scan(

@@ -89,6 +89,7 @@ class Weights(NamedTuple):
     d_H: jax.Array
     gate: dict[str, jax.Array] | None  # kernel and bias
     layer_norm: dict[str, jax.Array] | None  # scale and bias
+    direct_HxH: jax.Array | None = None  # what an input adds to z at once, see with_direct
 
 
 def init_layer(options: S5Options, key: jax.Array) -> dict[str, Any]:
@@ -153,14 +154,25 @@ def scan_layer(
     u_TxBxH = _before(options, w, x_TxBxH)
     states_TxBxN = linear_scan(
         w.lambda_bar_N,
-        jnp.matmul(u_TxBxH, w.b_bar_HxN, preferred_element_type=jnp.float32),
+        u_TxBxH @ w.b_bar_HxN,
         start_TxB,
         initial_state=state_BxN,
         planar=True,
         implementation=options.implementation,
     )
-    z_TxBxH = states_TxBxN.astype(x_TxBxH.dtype) @ w.c_NxH
-    return _after(options, w, x_TxBxH, u_TxBxH, z_TxBxH), states_TxBxN[-1]
+    z_TxBxH = add_scaled(states_TxBxN @ w.c_NxH, w.d_H, u_TxBxH)
+    return _after(options, w, x_TxBxH, z_TxBxH), states_TxBxN[-1].astype(jnp.float32)
+
+
+def with_direct(w: Weights) -> Weights:
+    """Return weights with 2 Re(C B̄) + D, which shortens a step on a GPU.
+
+    z_t = (2 Re(C B̄) + D) u_t + 2 Re(C Λ̄ x_{t-1}): the second term does not need the input, so a
+    step waits for one matrix product where it waited for two, at the price of a third one.
+    """
+    direct_HxH = jnp.matmul(w.b_bar_HxN, w.c_NxH, preferred_element_type=jnp.float32)
+    diagonal_HxH = jnp.vectorize(jnp.diag, signature="(h)->(h,h)")(w.d_H)
+    return w._replace(direct_HxH=(direct_HxH + diagonal_HxH).astype(w.c_NxH.dtype))
 
 
 def step_layer(
@@ -170,20 +182,22 @@ def step_layer(
     u_BxH = _before(options, w, x_BxH)
     kept_BxN = jnp.where(start_B[..., None], 0, state_BxN)
     kept_BxN = pl.multiply_whole(as_rank_of(kept_BxN, w.lambda_bar_N), kept_BxN)
+    if w.direct_HxH is not None:  # ready before the input is; fused with the next state it is not
+        kept_BxN = lax.optimization_barrier(kept_BxN)
     state_BxN = kept_BxN + jnp.matmul(u_BxH, w.b_bar_HxN, preferred_element_type=jnp.float32)
-    z_BxH = state_BxN.astype(x_BxH.dtype) @ w.c_NxH
-    return _after(options, w, x_BxH, u_BxH, z_BxH), state_BxN
+    if w.direct_HxH is not None:
+        z_BxH = kept_BxN.astype(x_BxH.dtype) @ w.c_NxH + u_BxH @ w.direct_HxH
+    else:
+        z_BxH = add_scaled(state_BxN.astype(x_BxH.dtype) @ w.c_NxH, w.d_H, u_BxH)
+    return _after(options, w, x_BxH, z_BxH), state_BxN
 
 
 def _before(options: S5Options, w: Weights, x: jax.Array) -> jax.Array:
     return _layer_norm(w, x) if options.norm == "pre" else x
 
 
-def _after(
-    options: S5Options, w: Weights, skip: jax.Array, u: jax.Array, z: jax.Array
-) -> jax.Array:
-    """Return the layer's output from the read-out z: feed-through, gate, skip."""
-    z = add_scaled(z, w.d_H, u)
+def _after(options: S5Options, w: Weights, skip: jax.Array, z: jax.Array) -> jax.Array:
+    """Return the layer's output from the read-out z: gate, skip."""
     if options.norm == "gate":
         z = _layer_norm(w, z)
     g = nn.gelu(z)

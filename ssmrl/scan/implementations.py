@@ -17,8 +17,9 @@ class Scan(Protocol):
 
     Shapes: ``b`` [T, ..., N]; ``a`` either b's shape or, constant in time, [1, ..., 1, N] with one
     axis fewer; ``start`` [T, ...] bool or None; ``initial_state`` [..., N]; all but ``start`` of
-    one real dtype. A reset is to the zero state. With ``reverse``, time runs from T-1 down to 0
-    and ``initial_state`` comes before step T-1. Returns x [T, ..., N].
+    one real dtype, or float32 and b bfloat16 where an implementation takes that. A reset is to the
+    zero state. With ``reverse``, time runs from T-1 down to 0 and ``initial_state`` comes before
+    step T-1. Returns x [T, ..., N], of b's dtype.
     """
 
     def __call__(
@@ -52,12 +53,13 @@ class Implementation:
 
     scan: Scan
     adjoint: Adjoint | None = None
+    takes_bfloat16: bool = False  # as b, x and their cotangents, with all else float32
 
 
 IMPLEMENTATIONS: dict[str, Implementation] = {
     "sequential": Implementation(sequential),
     "associative": Implementation(associative),
-    "mosaic": Implementation(mosaic.scan, mosaic.adjoint),
+    "mosaic": Implementation(mosaic.scan, mosaic.adjoint, takes_bfloat16=True),
 }
 
 

@@ -25,8 +25,8 @@ def why_not(a: jax.Array, b: jax.Array, planar: bool) -> str | None:
     """Return why the kernel cannot run this recurrence here; None if it can."""
     if b.size == 0:
         return "there is nothing to run over"
-    if not planar or b.dtype != jnp.float32:
-        return f"it takes planar float32 numbers, not {'planar ' * planar}{b.dtype}"
+    if not planar or a.dtype != jnp.float32 or b.dtype not in (jnp.float32, jnp.bfloat16):
+        return f"it takes planar float32 or bfloat16 inputs, not {'planar ' * planar}{b.dtype}"
     if a.ndim == b.ndim:
         return "its coefficients must be constant in time"
     if interpret is None and not _is_supported_gpu():

@@ -29,6 +29,8 @@ def call(
 ) -> list[jax.Array]:
     """Run the recurrence over b [T, B, 2, N]; N divides or is a multiple of LANES.
 
+    b may be bfloat16, x and the returned states with it; everything else is float32.
+
     ``a`` [2 or 3, R, N] holds the coefficients for each of the R batch rows that share a block and,
     if R > 1, the row's number. ``flags`` [B, T or more] int32 say where the state is forgotten,
     ``initial_state`` [B, 2, N] comes before the first step, None is zero; beyond the ends of arrays
@@ -43,7 +45,7 @@ def call(
     """
     _, batch, _, num_states = b.shape
     inputs = {"a": a, "b": b, "flags": flags}
-    outputs = {"states": jax.ShapeDtypeStruct(b.shape, jnp.float32)}
+    outputs = {"states": jax.ShapeDtypeStruct(b.shape, b.dtype)}
     run = partial(_launch, plan, conjugate=x is not None, reverse=reverse, interpret=interpret)
     if plan.chunks > 1:
         ends = jax.ShapeDtypeStruct((plan.chunks, 3, batch, num_states), jnp.float32)
@@ -59,7 +61,7 @@ def call(
 def _launch(plan, inputs, outputs, *, conjugate, reverse, interpret):
     rows = inputs["a"].shape[1]
     wide = LANES // rows
-    tiles = plgpu.SMEM((plan.stages, plan.steps, rows, 2, wide), jnp.float32)
+    tiles = plgpu.SMEM((plan.stages, plan.steps, rows, 2, wide), inputs["b"].dtype)
     scratch: dict[str, Any] = {
         "b_tiles": tiles,
         "flag_tiles": plgpu.SMEM((plan.stages, rows, FLAGS), jnp.int32),
@@ -168,8 +170,8 @@ def _walk(steps, reverse, write, tiles, a, row, zero, carry):
     for some in (times[i : i + BATCHED_LOADS] for i in range(0, steps, BATCHED_LOADS)):
         # All loads first: the compiler cannot move them over the stores.
         is_cut = [_by_row([flags[r, t] for r in range(row.shape[0])], row) for t in some]
-        b_some = [tuple(b[t, :, i] for i in range(2)) for t in some]
-        x_some = [None if x is None else tuple(x[t, :, i] for i in range(2)) for t in some]
+        b_some = [_parts_at(t, b) for t in some]
+        x_some = [None if x is None else _parts_at(t, x) for t in some]
         for t, flag, b_t, x_t in zip(some, is_cut, b_some, x_some, strict=True):
             state = tuple(jnp.where(flag != 0, zero, part) for part in state)
             cut = jnp.where(flag != 0, 1.0, cut)
@@ -182,8 +184,12 @@ def _walk(steps, reverse, write, tiles, a, row, zero, carry):
             state = _multiply_add(a, state, b_t)
             if write:
                 for i in range(2):
-                    b[t, :, i] = state[i]
+                    b[t, :, i] = state[i].astype(b.dtype)
     return carry | {"state": state, "cut": cut} | ({} if x is None else {"products": products})
+
+
+def _parts_at(t, tile):
+    return tuple(tile[t, :, i].astype(jnp.float32) for i in range(2))
 
 
 def _state_before(chunk, ends, a_to_chunk, state, zero):

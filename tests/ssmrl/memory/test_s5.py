@@ -253,6 +253,20 @@ def test_prepared_weights_give_the_same_step():
         np.testing.assert_allclose(g, w, rtol=1e-6, atol=1e-6)
 
 
+def test_the_short_step_of_a_gpu_equals_the_ordinary_one(monkeypatch):
+    m = S5(features=H, state_size=N, num_layers=L, norm="pre")
+    state = jax.tree.map(lambda h: h + 0.5, m.initial_state((B,)))
+    x, start = jax.random.normal(jax.random.key(1), (B, H)), jnp.array([True, False])
+    params = m.init(jax.random.key(0), state, x, start, method="step")
+    want = m.apply(params, state, x, start, method="step")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    prepared = m.apply(params, method="prepare")
+    assert prepared[0].direct_HxH is not None
+    got = m.apply(params, state, x, start, prepared=prepared, method="step")
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-5)
+
+
 def test_bfloat16_layers_keep_float32_states():
     m = S5(features=H, state_size=N, num_layers=L)
     x = jax.random.normal(jax.random.key(1), (T, B, H))

@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
-from scan_oracle import BATCH, check, draw_problem
+from scan_oracle import BATCH, check, check_half_precision, draw_problem
 
 from ssmrl.scan import IMPLEMENTATIONS
 
@@ -36,3 +36,8 @@ CASES = [
 def test_states_and_gradients_equal_the_loop(implementation, num_steps, kind, varies, drawn):
     p = draw_problem(num_steps=num_steps, is_complex=kind != "real", varies=varies, **drawn)
     check(implementation, kind, p)
+
+
+@pytest.mark.parametrize("implementation", PORTABLE)
+def test_half_precision_inputs_are_summed_in_single(implementation):
+    check_half_precision(implementation)

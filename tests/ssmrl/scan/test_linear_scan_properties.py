@@ -268,8 +268,8 @@ def test_choice_follows_the_device(monkeypatch, backend, capability, planar, exp
 @pytest.mark.parametrize(
     ("a", "b", "planar", "reason"),
     [
-        (zeros(4), zeros(5, 2, 4), False, "planar float32 numbers, not float32"),
-        (zeros(4), zeros(5, 2, 4, dtype="bfloat16"), True, "not planar bfloat16"),
+        (zeros(4), zeros(5, 2, 4), False, "planar float32 or bfloat16 inputs, not float32"),
+        (zeros(4), zeros(5, 2, 4, dtype="float16"), True, "not planar float16"),
         (zeros(5, 2, 4), zeros(5, 2, 4), True, "constant in time"),
         (zeros(4), zeros(5, 2, 4), True, "needs an NVIDIA GPU"),
     ],

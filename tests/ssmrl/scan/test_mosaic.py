@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scan_oracle import check, draw_problem
+from scan_oracle import check, check_half_precision, draw_problem
 
 from ssmrl.scan import linear_scan, mosaic
 
@@ -90,6 +90,11 @@ def test_vmap_equals_a_loop(kernel):
     got = jax.jit(jax.vmap(gradients))(*stacked)
     for i, seed in enumerate(seeds):
         np.testing.assert_allclose(got[i], gradients(*seed), rtol=1e-4, atol=1e-5)
+
+
+def test_half_precision_inputs_are_summed_in_single(kernel):
+    kernel(2)
+    check_half_precision("mosaic")
 
 
 @pytest.mark.parametrize("chunks", [1, 2])
