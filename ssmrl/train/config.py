@@ -76,7 +76,7 @@ def convert(value: Any, hint: Any, path: str) -> Any:
         if value not in arguments:
             choices = ", ".join(map(repr, arguments))
             raise UsageError(f"{path} must be one of {choices}, not {value!r}")
-        return value
+        return arguments[arguments.index(value)]  # plain, where the value is Typed
     if origin is tuple:
         return tuple(convert(v, arguments[0], path) for v in _as_list(value, path))
     if origin is dict or hint is dict:

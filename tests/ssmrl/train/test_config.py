@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
+import yaml
 
 from ssmrl.errors import UsageError
 from ssmrl.train.config import from_mapping, merge, parse_overrides, to_mapping
@@ -38,6 +39,7 @@ class Outer:
         (["--inner.sizes", "[3, 4]"], Outer(inner=Inner(sizes=(3, 4)))),
         (["--inner.limit", "0.1"], Outer(inner=Inner(limit=0.1))),
         (["--inner.limit", "none"], Outer()),
+        (["--inner.kind", "b"], Outer(inner=Inner(kind="b"))),
         (["--inner.on"], Outer(inner=Inner(on=True))),
         (["--inner.on", "false"], Outer()),
         (["--inner.on", "--inner.no-on"], Outer()),
@@ -45,8 +47,10 @@ class Outer:
         (["--free.a", "'5'", "--free.b", "["], Outer(free={"a": "5", "b": "["})),
     ],
 )
-def test_overrides(arguments, expected):
-    assert from_mapping(Outer, parse_overrides(arguments)) == expected
+def test_overrides_are_read_and_come_back_from_yaml(arguments, expected):
+    config = from_mapping(Outer, parse_overrides(arguments))
+    assert config == expected
+    assert from_mapping(Outer, yaml.safe_load(yaml.safe_dump(to_mapping(config)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,8 +92,3 @@ def test_merge_goes_into_groups():
         "a": {"b": 9, "c": 2},
         "d": 3,
     }
-
-
-def test_round_trip():
-    config = Outer(count=3, inner=Inner(sizes=(5,), limit=0.5), free={"k": 1})
-    assert from_mapping(Outer, to_mapping(config)) == config
