@@ -7,12 +7,12 @@ from ssmrl.train.run_folder import RunFolder
 
 
 def test_paths_are_trained_and_drawn(tmp_path):
-    options = ["--small", "--seeds", "2", "--steps", "256", "--only", "default"]
+    options = ["--small", "--seeds", "2", "--steps", "512", "--only", "default"]
     assert learning.main([*options, "--out", str(tmp_path), "--runs", str(tmp_path / "runs")]) == 0
     (row,) = json.loads((tmp_path / "learning-paper-popgym.json").read_text())["rows"]
     assert row["path"] == "default"
     assert row["seeds"] == 2
-    assert row["env steps"] == 256
+    assert row["env steps"] == 512
     assert -1 <= row["greedy low"] <= row["greedy return"] <= row["greedy high"] <= 1
     assert (tmp_path / "learning-paper-popgym.png").stat().st_size > 1000
     assert (tmp_path / "runs" / "default" / "metrics.jsonl").exists()
