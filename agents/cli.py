@@ -1,4 +1,4 @@
-"""The ``ssmrl`` command: train, eval, plot, list. Heavy imports wait until they are needed."""
+"""The ``ssmrl`` command. Heavy imports wait until they are needed."""
 
 import argparse
 import sys
@@ -48,6 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", help="picture to write; of one run by default its curve.png")
     plot.set_defaults(command=_plot)
 
+    check = commands.add_parser(
+        "check", help="try an environment for what training would trip over"
+    )
+    check.add_argument(
+        "env", metavar="ENV", help="a name, or the path of your own: my_module:MyEnv"
+    )
+    check.add_argument("settings", nargs=argparse.REMAINDER, metavar="--PARAMETER VALUE ...")
+    check.set_defaults(command=_check)
+
     show = commands.add_parser("list", help="list what there is by name")
     show.add_argument("what", choices=("envs", "memories", "agents", "configs"))
     show.set_defaults(command=_list)
@@ -82,6 +91,14 @@ def _plot(options: argparse.Namespace) -> int:
     from agents import run
 
     return run.plot(options.runs, options.out)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from agents import env_commands
+    from ssmrl.train.config import convert, parse_overrides
+
+    settings = convert(parse_overrides(options.settings), dict, "settings")
+    return env_commands.check(options.env, settings)
 
 
 def _list(options: argparse.Namespace) -> int:

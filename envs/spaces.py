@@ -17,6 +17,7 @@ __all__ = [
     "MultiDiscrete",
     "Space",
     "Tuple",
+    "contains",
     "encode",
     "encoded_size",
     "encoded_space",
@@ -49,6 +50,16 @@ class MultiDiscrete(Space):
         """Return whether every entry lies in its range: bool []."""
         x = jnp.asarray(x)
         return jnp.all((x >= 0) & (x < self.nvec))
+
+
+def contains(space: Space, x: Any) -> jax.Array:
+    """Return whether every part of ``x`` lies within the bounds of ``space``: bool []."""
+    if isinstance(space, Box):
+        return jnp.all((x >= space.low) & (x <= space.high))
+    if isinstance(space, Discrete | MultiDiscrete):
+        return jnp.all((x >= 0) & (x < (space.n if isinstance(space, Discrete) else space.nvec)))
+    parts = [contains(child, _part(x, key)) for key, child in _children(space)]
+    return jnp.stack(parts).all()
 
 
 def encode(space: Space, x: Any) -> jax.Array:

@@ -1,0 +1,217 @@
+"""The trial of an environment: sound ones pass, and each planted fault is found and named."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+from tiny_env import Tiny, TinyState
+
+import envs
+from agents.cli import main
+from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, contains
+from envs.trial import try_environment
+
+
+@struct.dataclass
+class LuckyState(TinyState):
+    luck: jax.Array
+
+
+class Lucky(Tiny):
+    """Tiny with a number drawn at reset and shown: every episode is another."""
+
+    def see(self, state):
+        return jnp.stack([state.time.astype(jnp.float32), state.luck])
+
+    def observation_space(self, params):
+        return Box(0.0, 10.0, (2,), jnp.float32)
+
+    def reset(self, key, params):
+        state = LuckyState(jnp.int32(0), jax.random.uniform(key))
+        return self.see(state), state
+
+    def step(self, key, state, action, params):
+        state = LuckyState(state.time + 1, state.luck)
+        final, first = self.see(state), self.reset(key, params)
+        ended = state.time >= params.max_steps_in_episode
+        obs, state = jax.tree.map(lambda a, b: jnp.where(ended, a, b), first, (final, state))
+        truncated = jnp.zeros((), bool)
+        return obs, state, jnp.float32(1), ended, truncated, {"final_observation": final}
+
+
+def changed(**changes):
+    """Return a Lucky whose step's values are changed by functions of themselves."""
+    names = ("obs", "state", "reward", "terminated", "truncated", "final")
+
+    class Changed(Lucky):
+        def step(self, key, state, action, params):
+            *values, info = super().step(key, state, action, params)
+            step = dict(zip(names, [*values, info["final_observation"]], strict=True))
+            step |= {name: change(step, key) for name, change in changes.items()}
+            return *(step[name] for name in names[:5]), {"final_observation": step["final"]}
+
+    return Changed()
+
+
+def ended(step):
+    return step["terminated"] | step["truncated"]
+
+
+class Numpy(Lucky):
+    def step(self, key, state, action, params):
+        obs, state, _, *rest = super().step(key, state, action, params)
+        return obs, state, jnp.float32(np.random.default_rng().random()), *rest
+
+
+class Counts(Lucky):
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def step(self, key, state, action, params):
+        self.steps += 1
+        return super().step(key, state, action, params)
+
+
+class Leaks(Lucky):
+    def __init__(self):
+        super().__init__()
+        self.history = []
+
+    def step(self, key, state, action, params):
+        self.history.append(action)
+        return super().step(key, state, action, params)
+
+
+class PythonIf(Lucky):
+    def step(self, key, state, action, params):
+        if action > 0:
+            return super().step(key, state, action, params)
+        return super().step(key, state, action, params)
+
+
+class WeaklyTyped(Lucky):
+    def reset(self, key, params):
+        obs, state = super().reset(key, params)
+        return obs, state.replace(time=0)
+
+    def step(self, key, state, action, params):
+        obs, state, *rest = super().step(
+            key, state.replace(time=jnp.int32(state.time)), action, params
+        )
+        return obs, state.replace(time=jnp.int32(state.time)), *rest
+
+
+tickets = itertools.count()
+
+
+def from_outside(step, key):
+    """A reward that the host makes up while the program runs."""
+    shape = jax.ShapeDtypeStruct((), jnp.float32)
+    return jax.pure_callback(
+        lambda _: np.float32(next(tickets)), shape, step["reward"], vmap_method="sequential"
+    )
+
+
+FAULTS = {
+    "shape": (changed(obs=lambda s, _: s["obs"][:1]), "contract", "float32[1]"),
+    "flag": (changed(truncated=lambda s, _: jnp.float32(0)), "contract", "truncated is float32[]"),
+    "python-if": (PythonIf(), "contract", "cannot look at traced values"),
+    "numpy-chance": (Numpy(), "purity", "draw every random number from the key"),
+    "attribute": (Counts(), "purity", "changed the attribute 'steps'"),
+    "growing-list": (Leaks(), "purity", "changed the attribute 'history'"),
+    "weak-type": (WeaklyTyped(), "compilation", "state.time is a plain Python number"),
+    "callback": (changed(reward=from_outside), "determinism", "gave other rewards"),
+    "bounds": (
+        changed(obs=lambda s, _: s["obs"] + 20 * (s["reward"] > 0)),
+        "observations",
+        "an observation lies outside",
+    ),
+    "nan": (
+        changed(reward=lambda s, _: jnp.where(ended(s), jnp.nan, 1.0)),
+        "numbers",
+        "a reward is not finite",
+    ),
+    "final": (
+        changed(final=lambda s, _: s["obs"] * 0.5),
+        "final observation",
+        "is not the observation where no episode ends",
+    ),
+    "final-returned": (
+        changed(obs=lambda s, _: s["final"]),
+        "final observation",
+        "return the first of the next episode",
+    ),
+    "no-reset": (
+        changed(
+            state=lambda s, _: s["state"].replace(
+                time=jnp.where(ended(s), jnp.int32(9), s["state"].time)
+            )
+        ),
+        "auto-reset",
+        "after the first end every step ends an episode",
+    ),
+    "one-reset": (
+        changed(
+            state=lambda s, _: s["state"].replace(luck=jnp.where(ended(s), 0.5, s["state"].luck))
+        ),
+        "auto-reset",
+        "begins in the same state",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_fault_is_found(fault):
+    env, subject, words = FAULTS[fault]
+    found = {f.subject: f.fault for f in try_environment(env, env.default_params) if f.fault}
+    assert words in found.get(subject, f"nothing: {found}")
+    assert "\n" not in found[subject]
+
+
+@pytest.mark.parametrize("env", [Lucky(), Tiny(), Tiny(truncates=True)], ids=str)
+def test_sound_environment_passes(env):
+    found = list(try_environment(env, env.default_params))
+    assert len(found) == 10
+    assert not [f for f in found if f.fault]
+
+
+def test_what_is_no_fault_is_remarked():
+    remarks = {f.subject: f.remark for f in try_environment(Tiny(), Tiny.default_params)}
+    assert remarks["episodes"] == "every episode begins alike, whatever the key"
+    endless = Tiny.default_params.replace(max_steps_in_episode=10**6)
+    remarks = {f.subject: f.remark for f in try_environment(Lucky(), endless, num_steps=8)}
+    assert "no episode of 32 ended within 8 steps" in remarks["auto-reset"]
+
+
+def test_command(capsys):
+    assert main(["check", "bsuite/MemoryChain", "--memory-length", "3"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "fit for training"
+    assert main(["check", "test_env_trial:Counts"]) == 1
+    assert "FAULT  purity: reset or step changed" in capsys.readouterr().out
+    assert main(["check", "popgym/Nothing"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in envs.names() if "/" in n])
+def test_every_environment_here_passes(name):
+    env, params = envs.make(name)
+    wrapped = envs.wrap(env, previous_action=True, previous_reward=True)
+    for each in (env, wrapped):
+        assert not [f.fault for f in try_environment(each, params) if f.fault]
+
+
+def test_bounds_of_every_kind_of_space():
+    space = Dict({"a": Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), "b": MultiDiscrete([2, 5])})
+    inside = {"a": (2, jnp.array([-1.0, 1.0])), "b": jnp.array([1, 4])}
+    assert contains(space, inside)
+    for part in (
+        {"a": (3, inside["a"][1])},
+        {"a": (0, jnp.array([0.0, 1.1]))},
+        {"b": jnp.array([2, 0])},
+        {"b": jnp.array([0, -1])},
+    ):
+        assert not contains(space, inside | part)
