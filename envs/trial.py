@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.check import check_environment
-from envs.spaces import contains
+from envs.random_play import plain, play_randomly
 from ssmrl.errors import UsageError
 
-NUM_ENVS, NUM_STEPS = 32, 1024
+NUM_STEPS = 1024
 ENOUGH_ENDS = 16  # of episodes, to say of all of them that they are alike
+Facts = dict[str, np.ndarray]  # of every step, [T, B], and of every reset, [B]
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ def try_environment(
     the same numbers for the same keys and others for others, nothing kept outside the state, no
     second compilation, and an auto-reset that begins new, different episodes.
     """
-    played: list[dict[str, np.ndarray]] = []
+    played: list[Facts] = []
 
     def play_twice() -> None:
-        play = jax.jit(lambda key: _play(env, params, key, num_steps))
+        play = jax.jit(lambda key: play_randomly(env, params, key, num_steps))
         played.extend(jax.device_get(play(jax.random.key(seed))) for _ in range(2))
 
     for subject, look in (
@@ -52,48 +53,18 @@ def try_environment(
         try:
             yield Finding(subject, fault=look())
         except Exception as error:  # of the environment's own code: nothing more can be tried
-            words = str(error) if isinstance(error, UsageError) else _own_words(error)
-            yield Finding(subject, fault=words)
+            own = not isinstance(error, UsageError)
+            yield Finding(subject, fault=_own_words(error) if own else str(error))
             return
     seen, again = played
-    yield Finding("determinism", fault=_chance(seen, again))
-    yield from _spaces_and_numbers(seen)
-    yield from _ends(seen, num_steps)
-
-
-def _play(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict[str, jax.Array]:
-    """Return facts about every step, [T, B] each, and fingerprints of resets, [B]."""
-    obs_space, action_space = env.observation_space(params), env.action_space(params)
-    split = lambda key: jax.random.split(key, NUM_ENVS)  # noqa: E731
-    key_reset, key = jax.random.split(key)
-    first_obs, state = jax.vmap(env.reset, in_axes=(0, None))(split(key_reset), params)
-
-    def one(key: jax.Array, state: Any) -> tuple[Any, dict[str, jax.Array]]:
-        key_action, key_step = jax.random.split(key)
-        step = env.step(key_step, state, action_space.sample(key_action), params)
-        obs, state, reward, terminated, truncated, info = step
-        final = info["final_observation"]
-        return state, {
-            "ended": terminated | truncated,
-            "in space": contains(obs_space, obs),
-            "final in space": contains(obs_space, final),
-            "finite": _finite(obs) & _finite(final),
-            "reward finite": jnp.isfinite(reward),
-            "reward": jnp.asarray(reward, jnp.float32),
-            "obs": _fingerprint(obs),
-            "final": _fingerprint(final),
-            "state": _fingerprint(state),
-        }
-
-    def step(state: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-        return jax.vmap(one)(split(key), state)
-
-    facts = {
-        "first in space": jax.vmap(lambda obs: contains(obs_space, obs))(first_obs),
-        "first obs": jax.vmap(_fingerprint)(first_obs),
-        "first state": jax.vmap(_fingerprint)(state),
-    }
-    return facts | jax.lax.scan(step, state, jax.random.split(key, num_steps))[1]
+    for subject, judge in (
+        ("observations", _outside),
+        ("numbers", _not_finite),
+        ("final observation", _wrong_final),
+        ("auto-reset", _wrong_reset),
+    ):
+        yield Finding(subject, fault=judge(seen))
+    yield Finding("determinism", _chance(seen, again), _remark(seen))
 
 
 def _impurity(env: Any, params: Any) -> str | None:
@@ -123,7 +94,7 @@ def _impurity(env: Any, params: Any) -> str | None:
 
 def _program(function: Callable[..., Any], *args: Any) -> tuple[str, list[bytes]]:
     traced = jax.make_jaxpr(lambda *args: function(*args))(*args)  # a lambda is never cached
-    constants = [np.asarray(_plain(constant)).tobytes() for constant in traced.consts]
+    constants = [np.asarray(plain(constant)).tobytes() for constant in traced.consts]
     return re.sub(r"0x[0-9a-f]+", "", str(traced)), constants
 
 
@@ -148,66 +119,45 @@ def _second_compilation(env: Any, params: Any) -> str | None:
     return None
 
 
-def _chance(seen: dict[str, np.ndarray], again: dict[str, np.ndarray]) -> str | None:
-    for name, what in (("obs", "observations"), ("reward", "rewards"), ("state", "states")):
-        if not np.array_equal(seen[name], again[name], equal_nan=seen[name].dtype.kind == "f"):
-            return f"the same keys and actions gave other {what}; draw all chance from the key"
-    return None
-
-
-def _spaces_and_numbers(seen: dict[str, np.ndarray]) -> Iterator[Finding]:
-    for subject, name, what in (
-        ("observations", "first in space", "the first observation of an episode"),
-        ("observations", "in space", "an observation"),
-        ("observations", "final in space", "info['final_observation']"),
+def _outside(seen: Facts) -> str | None:
+    for name, what in (
+        ("first in space", "the first observation of an episode"),
+        ("in space", "an observation"),
+        ("final in space", "info['final_observation']"),
     ):
         outside = np.count_nonzero(~seen[name])
         if outside:
             share = f"{outside:,} of {seen[name].size:,}"
-            fault = f"{what} lies outside the observation space ({share}); widen it or clip"
-            yield Finding(subject, fault=fault)
-            break
-    else:
-        yield Finding("observations")
-    numbers = [("finite", "an observation"), ("reward finite", "a reward")]
-    bad = [what for name, what in numbers if not seen[name].all()]
-    fault = f"{bad[0]} is not finite (NaN or infinity) with random actions" if bad else None
-    yield Finding("numbers", fault=fault)
+            return f"{what} lies outside the observation space ({share}); widen it or clip"
+    return None
 
 
-def _ends(seen: dict[str, np.ndarray], num_steps: int) -> Iterator[Finding]:
-    """Judge episodes' ends and the auto-reset from fingerprints."""
-    ended, inside = seen["ended"], ~seen["ended"]
-    wrong = inside & (seen["final"] != seen["obs"])
-    fault = None
-    if wrong.any():
-        fault = "info['final_observation'] is not the observation where no episode ends; return it"
-    elif _all_alike(seen["final"] == seen["obs"], ended) and _differ(seen["obs"][ended]):
-        fault = (
+def _not_finite(seen: Facts) -> str | None:
+    for name, what in (("finite", "an observation"), ("reward finite", "a reward")):
+        if not seen[name].all():
+            return f"{what} is not finite (NaN or infinity) with random actions"
+    return None
+
+
+def _wrong_final(seen: Facts) -> str | None:
+    ended, same = seen["ended"], seen["final"] == seen["obs"]
+    if not same[~ended].all():
+        return "info['final_observation'] is not the observation where no episode ends; return it"
+    if _enough(ended) and same[ended].all() and _differ(seen["obs"][ended]):
+        return (
             "the observation returned at an end is info['final_observation']; return the first of "
             "the next episode there"
         )
-    yield Finding("final observation", fault=fault)
-    if not ended.any():
-        remark = f"no episode of {NUM_ENVS} ended within {num_steps:,} steps"
-        yield Finding("auto-reset", remark=remark + ", so that the auto-reset was not seen")
-        return
-    yield Finding("auto-reset", fault=_auto_reset_fault(seen))
-    remark = None
-    if not _differ(seen["first state"]) and not _differ(seen["first obs"]):
-        remark = "every episode begins alike, whatever the key"
-    yield Finding("episodes", remark=remark)
+    return None
 
 
-def _auto_reset_fault(seen: dict[str, np.ndarray]) -> str | None:
+def _wrong_reset(seen: Facts) -> str | None:
     ended = seen["ended"]
     first = ended.argmax(axis=0)  # the step at which each environment's first episode ends
     later = np.arange(len(ended))[:, None] > first
-    many = np.count_nonzero(later) >= ENOUGH_ENDS and ended.any(axis=0).all()
-    if many and ended[later].all() and first.mean() > 1:
+    if _enough(later) and ended.any(axis=0).all() and ended[later].all() and first.mean() > 1:
         return "after the first end every step ends an episode; step must reset the state there"
-    enough = np.count_nonzero(ended) >= ENOUGH_ENDS
-    if enough and _differ(seen["first state"]) and not _differ(seen["state"][ended]):
+    if _enough(ended) and _differ(seen["first state"]) and not _differ(seen["state"][ended]):
         return (
             "every episode after the first begins in the same state, though reset gives different "
             "ones; step must reset with (a split of) its own key"
@@ -215,37 +165,29 @@ def _auto_reset_fault(seen: dict[str, np.ndarray]) -> str | None:
     return None
 
 
-def _all_alike(condition: np.ndarray, where: np.ndarray) -> bool:
-    """Return whether ``condition`` holds at all of at least ENOUGH_ENDS places."""
-    return np.count_nonzero(where) >= ENOUGH_ENDS and bool(condition[where].all())
+def _chance(seen: Facts, again: Facts) -> str | None:
+    for name, what in (("obs", "observations"), ("reward", "rewards"), ("state", "states")):
+        if not np.array_equal(seen[name], again[name], equal_nan=seen[name].dtype.kind == "f"):
+            return f"the same keys and actions gave other {what}; draw all chance from the key"
+    return None
+
+
+def _remark(seen: Facts) -> str | None:
+    num_steps, num_envs = seen["ended"].shape
+    if not seen["ended"].any():
+        return f"no episode of {num_envs} ended within {num_steps:,} steps: no auto-reset was seen"
+    if not _differ(seen["first state"]) and not _differ(seen["first obs"]):
+        return "every episode begins alike, whatever the key"
+    return None
+
+
+def _enough(where: np.ndarray) -> bool:
+    """Return whether there are enough places to say of all of them that they are alike."""
+    return int(np.count_nonzero(where)) >= ENOUGH_ENDS
 
 
 def _differ(fingerprints: np.ndarray) -> bool:
     return len(np.unique(fingerprints)) > 1
-
-
-def _finite(tree: Any) -> jax.Array:
-    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
-    floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in floats] or [jnp.array(True)]).all()
-
-
-def _fingerprint(tree: Any) -> jax.Array:
-    """Return a number, uint32 [], that differs for almost all trees that differ."""
-    total = jnp.uint32(0)
-    for i, leaf in enumerate(map(_plain, jax.tree.leaves(tree))):
-        leaf = jnp.asarray(leaf).ravel()
-        if jnp.issubdtype(leaf.dtype, jnp.floating):
-            leaf = jax.lax.bitcast_convert_type(leaf.astype(jnp.float32), jnp.uint32)
-        place = jnp.arange(leaf.size, dtype=jnp.uint32) + jnp.uint32(1 + 7919 * i)
-        mixed = (leaf.astype(jnp.uint32) + 1) * (place * jnp.uint32(2654435761))
-        total += jnp.sum(mixed ^ (mixed >> 15), dtype=jnp.uint32)
-    return total
-
-
-def _plain(leaf: Any) -> Any:
-    is_key = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return jax.random.key_data(leaf) if is_key else leaf
 
 
 def _own_words(error: Exception) -> str:

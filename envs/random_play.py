@@ -1,0 +1,70 @@
+"""Many environments side by side under random actions, told in facts about every step."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envs.spaces import contains
+
+NUM_ENVS = 32
+
+
+def play_randomly(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict[str, jax.Array]:
+    """Return facts about every step, [T, B] each, and fingerprints of resets, [B]."""
+    obs_space, action_space = env.observation_space(params), env.action_space(params)
+    split = lambda key: jax.random.split(key, NUM_ENVS)  # noqa: E731
+    key_reset, key = jax.random.split(key)
+    first_obs, state = jax.vmap(env.reset, in_axes=(0, None))(split(key_reset), params)
+
+    def one(key: jax.Array, state: Any) -> tuple[Any, dict[str, jax.Array]]:
+        key_action, key_step = jax.random.split(key)
+        step = env.step(key_step, state, action_space.sample(key_action), params)
+        obs, state, reward, terminated, truncated, info = step
+        final = info["final_observation"]
+        return state, {
+            "ended": terminated | truncated,
+            "in space": contains(obs_space, obs),
+            "final in space": contains(obs_space, final),
+            "finite": _finite(obs) & _finite(final),
+            "reward finite": jnp.isfinite(reward),
+            "reward": jnp.asarray(reward, jnp.float32),
+            "obs": fingerprint(obs),
+            "final": fingerprint(final),
+            "state": fingerprint(state),
+        }
+
+    def step(state: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+        return jax.vmap(one)(split(key), state)
+
+    facts = {
+        "first in space": jax.vmap(lambda obs: contains(obs_space, obs))(first_obs),
+        "first obs": jax.vmap(fingerprint)(first_obs),
+        "first state": jax.vmap(fingerprint)(state),
+    }
+    return facts | jax.lax.scan(step, state, jax.random.split(key, num_steps))[1]
+
+
+def _finite(tree: Any) -> jax.Array:
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in floats] or [jnp.array(True)]).all()
+
+
+def fingerprint(tree: Any) -> jax.Array:
+    """Return a number, uint32 [], that differs for almost all trees that differ."""
+    total = jnp.uint32(0)
+    for i, leaf in enumerate(map(plain, jax.tree.leaves(tree))):
+        leaf = jnp.asarray(leaf).ravel()
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            leaf = jax.lax.bitcast_convert_type(leaf.astype(jnp.float32), jnp.uint32)
+        place = jnp.arange(leaf.size, dtype=jnp.uint32) + jnp.uint32(1 + 7919 * i)
+        mixed = (leaf.astype(jnp.uint32) + 1) * (place * jnp.uint32(2654435761))
+        total += jnp.sum(mixed ^ (mixed >> 15), dtype=jnp.uint32)
+    return total
+
+
+def plain(leaf: Any) -> Any:
+    """Return the numbers of a typed random key, anything else as it is."""
+    is_key = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
