@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ssmrl.errors import TrainingError, UsageError
 
@@ -48,14 +49,22 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", help="picture to write; of one run by default its curve.png")
     plot.set_defaults(command=_plot)
 
-    check = commands.add_parser(
-        "check", help="try an environment for what training would trip over"
-    )
-    check.add_argument(
-        "env", metavar="ENV", help="a name, or the path of your own: my_module:MyEnv"
-    )
-    check.add_argument("settings", nargs=argparse.REMAINDER, metavar="--PARAMETER VALUE ...")
-    check.set_defaults(command=_check)
+    render = commands.add_parser("render", help="write an episode of a run's agent as a .gif")
+    render.add_argument("run", help="a run folder")
+    render.add_argument("--out", help="picture to write; by default the run's episode.gif")
+    render.add_argument("--seed", type=int, default=0, help="of the episode")
+    render.add_argument("--sampled", action="store_true", help="draw actions, as in training")
+    render.add_argument("--max-steps", type=int, default=200, help="of an episode that goes on")
+    render.set_defaults(command=_render)
+
+    for name, command, words in (
+        ("play", _play, "play an environment yourself, in the terminal"),
+        ("check", _check, "try an environment for what training would trip over"),
+    ):
+        about = commands.add_parser(name, help=words)
+        about.add_argument("env", help="a name, or the path of your own: my_module:MyEnv")
+        about.add_argument("settings", nargs=argparse.REMAINDER, metavar="--PARAMETER VALUE ...")
+        about.set_defaults(command=command)
 
     show = commands.add_parser("list", help="list what there is by name")
     show.add_argument("what", choices=("envs", "memories", "agents", "configs"))
@@ -93,12 +102,40 @@ def _plot(options: argparse.Namespace) -> int:
     return run.plot(options.runs, options.out)
 
 
+def _render(options: argparse.Namespace) -> int:
+    from agents import run
+
+    return run.render(options.run, options.out, options.seed, options.sampled, options.max_steps)
+
+
+def _play(options: argparse.Namespace) -> int:
+    from agents import env_commands
+
+    return env_commands.play(options.env, _settings(options))
+
+
+def _render(options: argparse.Namespace) -> int:
+    from agents import run
+
+    return run.render(options.run, options.out, options.seed, options.sampled, options.max_steps)
+
+
+def _play(options: argparse.Namespace) -> int:
+    from agents import env_commands
+
+    return env_commands.play(options.env, _settings(options))
+
+
 def _check(options: argparse.Namespace) -> int:
     from agents import env_commands
+
+    return env_commands.check(options.env, _settings(options))
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from ssmrl.train.config import convert, parse_overrides
 
-    settings = convert(parse_overrides(options.settings), dict, "settings")
-    return env_commands.check(options.env, settings)
+    return convert(parse_overrides(options.settings), dict, "settings")
 
 
 def _list(options: argparse.Namespace) -> int:

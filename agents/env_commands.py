@@ -1,9 +1,16 @@
 """What the commands about environments do."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from rich.console import Console
+
+from agents.episode import picture
+from ssmrl.errors import UsageError
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -23,3 +30,65 @@ def check(name: str, settings: Mapping[str, Any]) -> int:
         console.print(f"  {mark}  {finding.subject}" + (f": {words}" if words else ""))
     console.print("fit for training" if not faults else f"{faults} to be mended")
     return 1 if faults else 0
+
+
+def play(name: str, settings: Mapping[str, Any]) -> int:
+    """Let a person play in the terminal; numbers are an action, ? reveals the state, q ends."""
+    import envs
+
+    env, params = envs.make(name, **settings)
+    envs.check_environment(env, params)
+    space = env.action_space(params)
+    step, key = jax.jit(lambda *args: env.step(*args, params)), jax.random.key(time.time_ns())
+    obs, state = jax.jit(lambda key: env.reset(key, params))(key)
+    console.print(f"{name}: actions are {space!r}; an empty line repeats the last one,")
+    console.print("? shows the true state, q ends")
+    action, total, steps = None, 0.0, 0
+    while True:
+        typed = _ask(f"you see {_short(obs)}; action> ")
+        if typed == "q":
+            console.print(f"return {total:.3f} in {steps} steps")
+            return 0
+        if typed == "?":
+            console.print(picture(env, state, params))
+            continue
+        try:
+            action = read_action(typed, space) if typed or action is None else action
+        except UsageError as error:
+            console.print(str(error))
+            continue
+        key, key_step = jax.random.split(key)
+        obs, state, reward, terminated, truncated, info = step(key_step, state, action)
+        total, steps = total + float(reward), steps + 1
+        console.print(f"reward {float(reward):.4g}, return {total:.3f}")
+        if terminated | truncated:
+            why = "terminated" if terminated else "truncated"
+            console.print(f"{why} after {steps} steps at {_short(info['final_observation'])}")
+            total, steps = 0.0, 0
+
+
+def _ask(prompt: str) -> str:
+    try:
+        return console.input(prompt).strip()
+    except EOFError:
+        return "q"
+
+
+def read_action(typed: str, space: Any) -> jax.Array:
+    """Return the action that stands in a line of numbers; raise ``UsageError`` if none does."""
+    from envs.spaces import contains
+
+    try:
+        numbers = np.array([float(word) for word in typed.replace(",", " ").split()])
+        action = jnp.asarray(numbers.reshape(tuple(space.shape)), space.dtype)
+        fits = bool(contains(space, action)) and np.array_equal(action.ravel(), numbers)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UsageError(f"{typed!r} is no action of {space!r}; type its numbers, or q to end")
+    return action
+
+
+def _short(obs: Any) -> str:
+    parts = [np.array2string(np.asarray(x), precision=3) for x in jax.tree.leaves(obs)]
+    return " ".join(parts)

@@ -86,6 +86,27 @@ def plot(paths: Sequence[str], out: str | None) -> int:
     return 0
 
 
+def render(path: str, out: str | None, seed: int, sampled: bool, max_steps: int) -> int:
+    """Write an episode of a run's agent as an animated picture."""
+    from agents.animation import animate
+    from agents.episode import record_episode
+
+    enable_compilation_cache()
+    if max_steps < 1:
+        raise UsageError(f"--max-steps must be above 0, not {max_steps}")
+    folder = RunFolder.open(path)
+    experiment = load_experiment(folder.path / "config.yaml")
+    agent = make_agent(experiment)
+    state = _restore(experiment, agent, folder)
+    if experiment.num_seeds > 1:
+        state = jax.tree.map(lambda leaf: leaf[0], state)
+    episode = record_episode(agent, state, seed, not sampled, max_steps)
+    target = Path(out) if out else folder.path / "episode.gif"
+    animate(episode, f"{experiment.memory.name} on {experiment.env.name}", target)
+    console.print(f"return {sum(episode.rewards):.3f} in {len(episode.rewards)} steps; {target}")
+    return 0
+
+
 def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
     """Print every option that the config's agent and memory have, with its value."""
     import tyro

@@ -1,0 +1,59 @@
+"""One episode of a trained agent, step by step, with all that a picture of it needs."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+
+@dataclass
+class Episode:
+    """What happened; lists have one entry a step, before which the observation was seen."""
+
+    pictures: list[Any] = field(default_factory=list)  # text or array, of the state acted in
+    observations: list[np.ndarray] = field(default_factory=list)  # as the network gets them
+    actions: list[np.ndarray] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    memory_norms: list[list[float]] = field(default_factory=list)  # of each array of the state
+    finished: bool = False
+
+
+def record_episode(agent: Any, state: Any, seed: int, greedy: bool, max_steps: int) -> Episode:
+    """Let ``agent`` in ``state`` (of one seed) play one episode, at most ``max_steps`` long."""
+    vector = agent.env.with_num(1)
+
+    @jax.jit
+    def step(state: Any, carry: tuple, key: jax.Array) -> tuple[tuple, tuple]:
+        env_state, obs, start, memory_state = carry
+        key_act, key_env = jax.random.split(key)
+        memory_state, action = agent.act(state, memory_state, obs, start, key_act, greedy)
+        seen = obs
+        obs, env_state, reward, terminated, truncated, _ = vector.step(key_env, env_state, action)
+        ended = terminated | truncated
+        norms = [jax.numpy.linalg.norm(leaf) for leaf in jax.tree.leaves(memory_state)]
+        return (env_state, obs, ended, memory_state), (seen, action, reward, ended, norms)
+
+    key = jax.random.key(seed)
+    obs, env_state = jax.jit(vector.reset)(key)
+    carry = (env_state, obs, np.ones(1, bool), agent.initial_memory(1))
+    episode = Episode()
+    for i in range(max_steps):
+        one = jax.tree.map(lambda leaf: leaf[0], jax.device_get(carry[0]))
+        episode.pictures.append(picture(vector.env, one, vector.params))
+        carry, told = step(state, carry, jax.random.fold_in(key, i))
+        seen, action, reward, ended, norms = jax.device_get(told)
+        episode.observations.append(np.ravel(seen[0]))
+        episode.actions.append(np.asarray(action[0]))
+        episode.rewards.append(float(reward[0]))
+        episode.memory_norms.append([float(norm) for norm in norms])
+        if ended[0]:
+            episode.finished = True
+            break
+    return episode
+
+
+def picture(env: Any, env_state: Any, params: Any) -> Any:
+    """Return what ``env.render`` draws, a text or an array; None where there is no such thing."""
+    render = getattr(env, "render", None)
+    return None if render is None else render(env_state, params)
