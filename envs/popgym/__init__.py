@@ -4,35 +4,82 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from envs.popgym.cartpole import NoisyPositionOnlyCartPole, PositionOnlyCartPole
+from envs.popgym.autoencode import Autoencode
+from envs.popgym.cartpole import (
+    NoisyPositionOnlyCartPole,
+    PositionOnlyCartPole,
+    VelocityOnlyCartPole,
+)
+from envs.popgym.count_recall import CountRecall
+from envs.popgym.higher_lower import HigherLower
+from envs.popgym.multiarmed_bandit import MultiarmedBandit
+from envs.popgym.pendulum import NoisyPositionOnlyPendulum, PositionOnlyPendulum
 from envs.popgym.repeat_first import RepeatFirst
 from envs.popgym.repeat_previous import RepeatPrevious
 
-# A family's class and its arguments on the levels Easy, Medium and Hard.
+LEVELS = ("Easy", "Medium", "Hard")
+CART_POLE = (
+    {"max_steps_in_episode": 200},
+    {"max_steps_in_episode": 400},
+    {"max_steps_in_episode": 600},
+)
+NOISE = ({"noise_sigma": 0.1}, {"noise_sigma": 0.2}, {"noise_sigma": 0.3})
+DECKS = ({"num_decks": 1}, {"num_decks": 2}, {"num_decks": 3})
+
+# A family's class and its arguments on the three levels.
 FAMILIES: dict[str, tuple[type, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "Autoencode": (Autoencode, *DECKS),
+    "CountRecall": (
+        CountRecall,
+        {"num_decks": 1, "num_kinds": 2},
+        {"num_decks": 2, "num_kinds": 4},
+        {"num_decks": 4, "num_kinds": 13},
+    ),
+    "HigherLower": (HigherLower, *DECKS),
+    "MultiarmedBandit": (
+        MultiarmedBandit,
+        {"num_bandits": 10, "max_steps_in_episode": 200},
+        {"num_bandits": 20, "max_steps_in_episode": 400},
+        {"num_bandits": 30, "max_steps_in_episode": 600},
+    ),
+    "NoisyPositionOnlyCartPole": (NoisyPositionOnlyCartPole, *NOISE),
+    "NoisyPositionOnlyPendulum": (NoisyPositionOnlyPendulum, *NOISE),
+    "PositionOnlyCartPole": (PositionOnlyCartPole, *CART_POLE),
+    "PositionOnlyPendulum": (
+        PositionOnlyPendulum,
+        {"max_steps_in_episode": 200},
+        {"max_steps_in_episode": 150},
+        {"max_steps_in_episode": 100},
+    ),
+    "RepeatFirst": (RepeatFirst, {"num_decks": 1}, {"num_decks": 8}, {"num_decks": 16}),
     "RepeatPrevious": (
         RepeatPrevious,
         {"num_decks": 1, "k": 4},
         {"num_decks": 2, "k": 32},
         {"num_decks": 3, "k": 64},
     ),
-    "RepeatFirst": (RepeatFirst, {"num_decks": 1}, {"num_decks": 8}, {"num_decks": 16}),
-    "PositionOnlyCartPole": (
-        PositionOnlyCartPole,
-        {"max_steps_in_episode": 200},
-        {"max_steps_in_episode": 400},
-        {"max_steps_in_episode": 600},
-    ),
-    "NoisyPositionOnlyCartPole": (
-        NoisyPositionOnlyCartPole,
-        {"noise_sigma": 0.1},
-        {"noise_sigma": 0.2},
-        {"noise_sigma": 0.3},
-    ),
+    "VelocityOnlyCartpole": (VelocityOnlyCartPole, *CART_POLE),  # as popgym spells this id
 }
 
 FACTORIES: dict[str, Callable[..., Any]] = {
     f"popgym/{family}{level}": functools.partial(cls, **arguments)
     for family, (cls, *levels) in FAMILIES.items()
-    for level, arguments in zip(("Easy", "Medium", "Hard"), levels, strict=True)
+    for level, arguments in zip(LEVELS, levels, strict=True)
+}
+
+# Names of popgym up to 1.0.3, of popjaxrl, and of popgym's own class where its id differs.
+OLD_FAMILIES = {
+    "StatelessCartPole": "PositionOnlyCartPole",
+    "NoisyStatelessCartPole": "NoisyPositionOnlyCartPole",
+    "StatelessPendulum": "PositionOnlyPendulum",
+    "NoisyStatelessPendulum": "NoisyPositionOnlyPendulum",
+    "VelocityOnlyCartPole": "VelocityOnlyCartpole",
+    "Minesweeper": "MineSweeper",
+    "MultiArmedBandit": "MultiarmedBandit",
+}
+
+ALIASES = {
+    f"popgym/{old}{level}": f"popgym/{new}{level}"
+    for old, new in OLD_FAMILIES.items()
+    for level in LEVELS
 }

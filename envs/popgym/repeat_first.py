@@ -3,17 +3,24 @@
 import jax
 import jax.numpy as jnp
 
-from envs.popgym.card_game import RepeatGame
+from envs.popgym.card_game import CardGame
 
 
-class RepeatFirst(RepeatGame):
+class RepeatFirst(CardGame):
     """Name the suit of the episode's first card in every step.
 
     Rules of popgym 1.0.7. Reward: ±1/(N - 1) in each of the N - 1 steps, so the perfect return
     is 1. Nothing but its place marks the first card. Lengths: 51, 415, 831 steps on the levels
     Easy, Medium, Hard (``num_decks`` 1, 8, 16).
+
+    With ``legacy`` the additional step pays ±1/(N - 1) too: the perfect return is N/(N - 1).
     """
 
-    def score(self, deck: jax.Array, dealt: jax.Array, action: jax.Array) -> jax.Array:
-        """Return ±1/(N - 1)."""
-        return jnp.where(action == deck[0], 1.0, -1.0) / (self.num_cards - 1)
+    @property
+    def reward_scale(self) -> float:
+        """1/(N - 1)."""
+        return 1 / (self.num_cards - 1)
+
+    def question(self, deck: jax.Array, dealt: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the first suit; it always pays."""
+        return deck[0], jnp.bool_(True)

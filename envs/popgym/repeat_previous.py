@@ -3,32 +3,40 @@
 import jax
 import jax.numpy as jnp
 
-from envs.popgym.card_game import RepeatGame
+from envs.popgym.card_game import CardGame
 from ssmrl.errors import UsageError
 
 
-class RepeatPrevious(RepeatGame):
+class RepeatPrevious(CardGame):
     """Name the suit of the k-th last card on the table, which was dealt k - 1 steps ago.
 
     Rules of popgym 1.0.7, whose code counts the card just seen as k = 1 (its docstring speaks of
     k steps ago). Reward: ±1/(N - k) once k cards lie on the table, before that 0; N - k steps
     pay, so the perfect return is 1. Lengths: 51, 103, 155 steps for 1, 2, 3 decks.
 
+    With ``legacy`` the card was dealt k steps ago and is asked for once k + 1 cards lie on the
+    table. As there is one more step, again N - k steps pay ±1/(N - k).
+
     Args:
         num_decks: decks of 52 cards; 1, 2, 3 on the levels Easy, Medium, Hard.
         k: 1 to N - 1 (``UsageError`` otherwise); 4, 32, 64 on the three levels.
+        legacy: whether popjaxrl's rules hold.
     """
 
-    def __init__(self, num_decks: int = 1, k: int = 4):
-        super().__init__(num_decks)
+    def __init__(self, num_decks: int = 1, k: int = 4, legacy: bool = False):
+        super().__init__(num_decks, legacy)
         if not 1 <= k < self.num_cards:
             raise UsageError(
                 f"environment {self.name!r}: k must be 1 to {self.num_cards - 1}, not {k}"
             )
         self.k = k
 
-    def score(self, deck: jax.Array, dealt: jax.Array, action: jax.Array) -> jax.Array:
-        """Return ±1/(N - k), or 0 where no card is old enough."""
-        right = action == deck[jnp.maximum(dealt - self.k, 0)]
-        reward = jnp.where(right, 1.0, -1.0) / (self.num_cards - self.k)
-        return jnp.where(dealt >= self.k, reward, 0.0)
+    @property
+    def reward_scale(self) -> float:
+        """1/(N - k)."""
+        return 1 / (self.num_cards - self.k)
+
+    def question(self, deck: jax.Array, dealt: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the k-th last suit on the table, which pays where k cards lie there."""
+        place = dealt - self.k - int(self.legacy)
+        return deck[jnp.maximum(place, 0)], place >= 0

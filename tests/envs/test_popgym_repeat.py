@@ -1,21 +1,29 @@
 """RepeatPrevious and RepeatFirst by hand, and in lock-step with popgym 1.0.7."""
 
-from collections import Counter
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from popgym import envs as popgym_envs
+from popgym_lockstep import (
+    EPISODES,
+    KEY,
+    assert_ends_with_last_step_only,
+    assert_lock_step,
+    assert_return,
+    assert_shuffled,
+    player,
+    random_actions,
+    stack,
+)
 
 import envs
 from envs.popgym.card_game import EnvParams, EnvState
-from envs.popgym.deck import ordered_deck
+from envs.popgym.deck import draw, ordered_deck
 from envs.popgym.repeat_first import RepeatFirst
 from envs.popgym.repeat_previous import RepeatPrevious
+from ssmrl.errors import UsageError
 
-EPISODES = 20
-KEY = jax.random.key(0)
 LENGTHS = {
     "RepeatPreviousEasy": 51,
     "RepeatPreviousMedium": 103,
@@ -28,104 +36,56 @@ LENGTHS = {
 
 @pytest.fixture(scope="module", params=LENGTHS)
 def game(request):
-    """Return the name, the environment, and a compiled rollout of 20 episodes."""
-    name = request.param
-    env, params = envs.make(f"popgym/{name}")
-
-    def episode(key, actions):
-        def step(state, x):
-            _, state, *signals, info = env.step(*(x[0], state, x[1]), params)
-            return state, (info["final_observation"], *signals)
-
-        obs, state = env.reset(key, params)
-        keys = jax.random.split(key, LENGTHS[name])
-        return obs, jax.lax.scan(step, state, (keys, actions))[1]
-
-    batch = jax.jit(jax.vmap(episode))
-
-    def rollout(actions):
-        first, steps = batch(jax.random.split(KEY, EPISODES), actions)
-        obs, reward, terminated, truncated = (np.asarray(x) for x in steps)
-        cards = np.concatenate([np.asarray(first)[:, None], obs], axis=1)
-        return cards, reward, terminated, truncated
-
-    return name, env, rollout
+    """Return the name, the environment, a function that plays, and a random game's record."""
+    env, _ = envs.make(f"popgym/{request.param}")
+    play = player(env)
+    return request.param, env, play, play(random_actions(env))
 
 
 def perfect_answers(env, cards):
     """Return the suits to name, [episodes, steps]; where nothing is asked, suit 0."""
-    steps = cards.shape[1] - 1
     if isinstance(env, RepeatFirst):
-        return np.repeat(cards[:, :1], steps, axis=1)
-    answers = np.zeros((len(cards), steps), np.int32)
-    answers[:, env.k - 1 :] = cards[:, : steps - env.k + 1]
+        return np.repeat(cards[:, :1], env.num_steps, axis=1)
+    lag = env.k if env.legacy else env.k - 1
+    answers = np.zeros((len(cards), env.num_steps), np.int32)
+    answers[:, lag:] = cards[:, : env.num_steps - lag]
     return answers
 
 
-def random_actions(name):
-    return np.random.default_rng(0).integers(0, 4, (EPISODES, LENGTHS[name]), np.int32)
-
-
-def test_episode_ends_with_the_last_card_and_never_by_time(game):
-    name, env, rollout = game
-    cards, _, terminated, truncated = rollout(random_actions(name))
-    assert not truncated.any()
-    assert not terminated[:, :-1].any()
-    assert terminated[:, -1].all()
-    for episode in cards:
-        assert Counter(episode.tolist()) == dict.fromkeys(range(4), env.num_cards // 4)
+def test_episode_deals_a_shuffled_deck_and_ends_with_the_last_card(game):
+    name, env, _, random = game
+    assert env.num_steps == LENGTHS[name]
+    assert_ends_with_last_step_only(random)
+    assert_shuffled(random.obs, 4)
 
 
 def test_perfect_player_gets_one(game):
-    name, env, rollout = game
-    cards, *_ = rollout(random_actions(name))
-    answers = perfect_answers(env, cards)
-    same_cards, reward, *_ = rollout(answers)
-    np.testing.assert_array_equal(same_cards, cards)  # actions do not touch the deck
-    np.testing.assert_allclose(reward.sum(axis=1), 1, atol=1e-5)
-    _, reward, *_ = rollout((answers + 1) % 4)
-    np.testing.assert_allclose(reward.sum(axis=1), -1, atol=1e-5)
+    _, env, play, random = game
+    answers = perfect_answers(env, random.obs)
+    paid = env.num_cards - getattr(env, "k", 1)
+    perfect = play(answers)
+    np.testing.assert_array_equal(perfect.obs, random.obs)  # actions do not touch the deck
+    assert_return(perfect, 1, paid)
+    assert_return(play((answers + 1) % 4), -1, paid)
 
 
-def with_cards(theirs, cards):
-    """Let popgym's environment deal ``cards`` (suits), whatever its own shuffle says."""
-    seen = Counter()
-    order = []
-    for suit in cards.tolist():
-        order.append(suit + 4 * seen[suit])  # popgym's card i has suit i % 4
-        seen[suit] += 1
+@pytest.mark.parametrize("who", ["random", "perfect"])
+def test_lock_step_with_popgym(game, who):
+    name, env, play, random = game
+    theirs = getattr(popgym_envs, name)()
+    actions = random_actions(env) if who == "random" else perfect_answers(env, random.obs)
+    played = random if who == "random" else play(actions)
 
-    def reset(rng=None):
-        deck = theirs.deck
-        deck.discard_all()
-        deck.idx = np.array(order[::-1])  # dealt from the end
-        deck.deck_len = deck.num_cards
+    def stack_for(episode):
+        stack(theirs.deck, played.obs[episode], theirs.deck.suits_idx)
 
-    theirs.deck.reset = reset
-    return theirs
+    assert_lock_step(theirs, stack_for, actions, played)
 
 
-@pytest.mark.parametrize("player", ["random", "perfect"])
-def test_lock_step_with_popgym(game, player):
-    name, env, rollout = game
-    actions = random_actions(name)
-    if player == "perfect":
-        actions = perfect_answers(env, rollout(actions)[0])
-    cards, reward, terminated, truncated = rollout(actions)
-    for episode in range(EPISODES):
-        theirs = with_cards(getattr(popgym_envs, name)(), cards[episode])
-        obs, _ = theirs.reset(seed=0)
-        assert obs == cards[episode, 0]
-        steps = [theirs.step(int(action)) for action in actions[episode]]
-        np.testing.assert_array_equal([s[0] for s in steps], cards[episode, 1:])
-        np.testing.assert_allclose([s[1] for s in steps], reward[episode], rtol=1e-6)
-        np.testing.assert_array_equal([s[2] for s in steps], terminated[episode])
-        np.testing.assert_array_equal([s[3] for s in steps], truncated[episode])
-
-
-def test_spaces_are_those_of_popgym():
-    theirs = popgym_envs.RepeatPreviousHard()
-    env, params = envs.make("popgym/RepeatPreviousHard")
+def test_spaces_are_those_of_popgym(game):
+    name, env, *_ = game
+    theirs = getattr(popgym_envs, name)()
+    params = env.default_params
     assert env.observation_space(params).n == theirs.observation_space.n
     assert env.action_space(params).n == theirs.action_space.n
 
@@ -161,3 +121,54 @@ def test_first_cards_are_uniform():
     env, params = envs.make("popgym/RepeatFirstEasy")
     obs, _ = jax.vmap(env.reset, (0, None))(jax.random.split(KEY, 4000), params)
     assert (((np.bincount(obs) - 1000) ** 2) / 1000).sum() < 21
+
+
+@pytest.mark.parametrize("dealt", [8, 9])
+def test_an_empty_deck_stays_as_it_is(dealt):
+    deck = jnp.arange(8, dtype=jnp.int8)
+    assert draw(KEY, deck, jnp.int32(dealt)).tolist() == deck.tolist()
+
+
+@pytest.mark.parametrize("env", [RepeatFirst(legacy=True), RepeatPrevious(legacy=True)])
+def test_legacy_has_one_step_more_and_a_longer_lag(env):
+    envs.check_environment(env, env.default_params)
+    play = player(env)
+    random = play(random_actions(env))
+    assert random.reward.shape == (EPISODES, 52)
+    assert_ends_with_last_step_only(random)
+    np.testing.assert_array_equal(random.obs[:, 52], random.obs[:, 51])
+    assert_shuffled(random.obs[:, :52], 4)
+    answers = perfect_answers(env, random.obs)
+    if isinstance(env, RepeatFirst):
+        assert_return(play(answers), 52 / 51, 52)
+        return
+    assert_return(play(answers), 1, 48)
+    assert not random.reward[:, :4].any()  # four cards ago, there is none yet
+    popgyms = perfect_answers(RepeatPrevious(), random.obs[:, :52])
+    too_recent = play(np.pad(popgyms, ((0, 0), (0, 1)))).reward.sum(1)
+    assert too_recent.mean() == pytest.approx(-0.5, abs=0.05)
+
+
+def test_legacy_can_be_asked_for_by_name():
+    assert envs.make("popgym/RepeatPreviousHard", legacy=True)[0].num_steps == 156
+
+
+def test_settings_that_cannot_be_are_named():
+    with pytest.raises(UsageError, match="'RepeatFirst': num_decks must be >= 1, not 0"):
+        RepeatFirst(0)
+    with pytest.raises(UsageError, match="'RepeatPrevious': k must be 1 to 51, not 52"):
+        RepeatPrevious(1, 52)
+
+
+def test_render_shows_the_table_and_what_is_asked():
+    state = EnvState(deck=ordered_deck(1, 4), time=jnp.int32(5))
+    previous, first = RepeatPrevious(), RepeatFirst()
+    assert previous.render(state) == (
+        "RepeatPrevious, step 5 of 51\n♠ ♦ ♣ ♥ ♠ [♦]\nright answer: ♣"
+    )
+    assert first.render(state).endswith("right answer: ♠")
+    early = state.replace(time=jnp.int32(2))
+    assert previous.render(early).endswith("♠ ♦ [♣]\nnothing is asked")
+    late = first.render(state.replace(time=jnp.int32(30))).splitlines()[1]
+    assert late.startswith("… ♦ ")  # the last 26 of 31 cards
+    assert late.endswith(" ♦ [♣]")

@@ -1,0 +1,171 @@
+"""POPGym's pendulum that hides the angular velocity, with and without noise."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from gymnax.environments.classic_control import pendulum
+
+from envs.spaces import Box
+from ssmrl.errors import UsageError
+
+LARGEST_COST = 16.2736044  # pi² + 0.1 * 8² + 0.001 * 2²: hanging, at full speed and torque
+
+
+@struct.dataclass
+class EnvParams(pendulum.EnvParams):
+    """gymnax's physics, POPGym's time limit."""
+
+    max_steps_in_episode: int = 200  # also scales the reward
+
+
+@struct.dataclass
+class NoisyEnvParams(EnvParams):
+    """The same with the noise of the observation."""
+
+    noise_sigma: float = 0.1  # standard deviation of either coordinate
+
+
+class PositionOnlyPendulum(pendulum.Pendulum):
+    """Swing a pendulum up and hold it while seeing only where it is.
+
+    Rules of popgym 1.0.7, physics of gymnasium's PendulumEnv (0.05 s a step, speed clipped to ±8
+    rad/s); start uniform in ±pi rad and ±1 rad/s. Observation: float32 [2] = (cosine, sine) of
+    the angle, which is 0 upright. Action: torque, float32 [1], clipped to ±2 N m. Reward: with
+    the state before the step, cost = angle² + 0.1 speed² + 0.001 torque², at most 16.27, scaled
+    to (1 - cost / 8.14) / T, so every return lies in ±1 and only an upright rest earns 1; a swing
+    up costs some of it. T = ``max_steps_in_episode`` steps truncate, nothing terminates. popgym
+    up to 1.0.3 called it StatelessPendulum.
+
+    Args:
+        max_steps_in_episode: T, at least 1 (``UsageError`` otherwise); 200, 150, 100 on the
+            levels Easy, Medium, Hard.
+        legacy: as in popjaxrl, the port of Lu et al. 2023, step T terminates and nothing ever
+            truncates, so that agents do not bootstrap there.
+    """
+
+    def __init__(self, max_steps_in_episode: int = 200, legacy: bool = False):
+        super().__init__()
+        if max_steps_in_episode < 1:
+            raise UsageError(
+                f"environment {self.name!r}: max_steps_in_episode must be >= 1, "
+                f"not {max_steps_in_episode}"
+            )
+        self.obs_shape = (2,)
+        self.legacy = legacy
+        self._max_steps = max_steps_in_episode
+
+    @property
+    def default_params(self) -> EnvParams:
+        """The level's time limit."""
+        return EnvParams(max_steps_in_episode=self._max_steps)
+
+    def step_env(
+        self, key: jax.Array, state: pendulum.EnvState, action: jax.Array, params: EnvParams
+    ) -> tuple[jax.Array, pendulum.EnvState, jax.Array, jax.Array, dict[Any, Any]]:
+        """Turn the pendulum for one time step."""
+        obs, state, negative_cost, _, _ = super().step_env(key, state, action, params)
+        half = LARGEST_COST / 2
+        reward = (negative_cost + half) / half / params.max_steps_in_episode
+        return obs, state, reward, self.is_terminated(state, params), {}
+
+    def is_terminated(self, state: pendulum.EnvState, params: EnvParams) -> jax.Array:
+        """Return false: a pendulum cannot fall."""
+        over = jnp.asarray(state.time >= params.max_steps_in_episode)
+        return over if self.legacy else jnp.zeros((), bool)
+
+    def is_truncated(self, state: pendulum.EnvState, params: EnvParams) -> jax.Array:
+        """Return whether T steps are over."""
+        over = jnp.asarray(state.time >= params.max_steps_in_episode)
+        return jnp.zeros((), bool) if self.legacy else over
+
+    def get_obs(self, state: pendulum.EnvState, params: Any = None, key: Any = None) -> jax.Array:
+        """Return cosine and sine of the angle."""
+        return jnp.array([jnp.cos(state.theta), jnp.sin(state.theta)])
+
+    @property
+    def name(self) -> str:
+        """The class, not gymnax's Pendulum-v1."""
+        return type(self).__name__
+
+    def observation_space(self, params: EnvParams) -> Box:
+        """Return the square around the unit circle."""
+        high = jnp.ones(2)
+        return Box(-high, high, (2,), jnp.float32)
+
+    def render(self, state: pendulum.EnvState, params: EnvParams | None = None) -> str:
+        """Return the rod ``o`` hinged at ``+``, upright at the top, and the state, of which the
+        agent sees what stands in brackets (where there is noise, through it). One concrete
+        state, outside jit.
+        """
+        params = self.default_params if params is None else params
+        theta = float(state.theta)
+        rows = [[" "] * 13 for _ in range(7)]  # a character is about twice as high as wide
+        for distance in (1, 2, 3):
+            right, up = -distance * math.sin(theta), distance * math.cos(theta)
+            rows[3 - round(up)][6 + round(2 * right)] = "o"
+        rows[3][6] = "+"
+        values = (
+            f"[cos {math.cos(theta):+.3f}  sin {math.sin(theta):+.3f}]  "
+            f"angle' {float(state.theta_dot):+.3f} rad/s  torque {float(state.last_u):+.3f} N m  "
+            f"step {int(state.time)} of {int(params.max_steps_in_episode)}"
+        )
+        return "\n".join([*("".join(row).rstrip() for row in rows), values])
+
+
+class NoisyPositionOnlyPendulum(PositionOnlyPendulum):
+    """PositionOnlyPendulum with Gaussian noise on every observation, that of ``reset`` included.
+
+    Rules of popgym 1.0.7: the noisy cosine and sine are clipped to ±1; the physics stay free of
+    noise; T = 200 on every level. popgym up to 1.0.3 called it NoisyStatelessPendulum.
+
+    Args:
+        max_steps_in_episode: T, at least 1.
+        noise_sigma: standard deviation; 0.1, 0.2, 0.3 on the levels Easy, Medium, Hard.
+        legacy: as in ``PositionOnlyPendulum``; further the noise is not clipped, as in popjaxrl,
+            and the observation space has no bounds (popjaxrl's says ±1 all the same).
+
+    Raises ``UsageError`` where ``noise_sigma`` is negative.
+    """
+
+    def __init__(
+        self, max_steps_in_episode: int = 200, noise_sigma: float = 0.1, legacy: bool = False
+    ):
+        super().__init__(max_steps_in_episode, legacy)
+        if noise_sigma < 0:
+            raise UsageError(
+                f"environment {self.name!r}: noise_sigma must be >= 0, not {noise_sigma}"
+            )
+        self._noise_sigma = noise_sigma
+
+    @property
+    def default_params(self) -> NoisyEnvParams:
+        """The level's time limit and noise."""
+        return NoisyEnvParams(max_steps_in_episode=self._max_steps, noise_sigma=self._noise_sigma)
+
+    def step_env(
+        self, key: jax.Array, state: pendulum.EnvState, action: jax.Array, params: NoisyEnvParams
+    ) -> tuple[jax.Array, pendulum.EnvState, jax.Array, jax.Array, dict[Any, Any]]:
+        """Turn the pendulum for one time step and look with noise."""
+        obs, *rest = super().step_env(key, state, action, params)
+        return self._add_noise(key, obs, params), *rest
+
+    def reset_env(
+        self, key: jax.Array, params: NoisyEnvParams
+    ) -> tuple[jax.Array, pendulum.EnvState]:
+        """Start anywhere and look with noise."""
+        key_state, key_noise = jax.random.split(key)
+        obs, state = super().reset_env(key_state, params)
+        return self._add_noise(key_noise, obs, params), state
+
+    def observation_space(self, params: EnvParams) -> Box:
+        """Return the square around the unit circle, or all the plane for noise not clipped."""
+        high = jnp.full(2, jnp.inf if self.legacy else 1.0)
+        return Box(-high, high, (2,), jnp.float32)
+
+    def _add_noise(self, key: jax.Array, obs: jax.Array, params: NoisyEnvParams) -> jax.Array:
+        space = self.observation_space(params)
+        noise = params.noise_sigma * jax.random.normal(key, obs.shape)
+        return jnp.clip(obs + noise, space.low, space.high)
