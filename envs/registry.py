@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnax
 
-from envs import bsuite, popgym
+from envs import bsuite, popgym, recall
 from envs.adapters import LegacyGymnax, NoParams, is_legacy
 from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean
@@ -16,7 +16,7 @@ from ssmrl.registry import Registry, did_you_mean
 Factory = Callable[..., Any]
 
 _registry: Registry[Factory] = Registry("environment")
-for _table in (bsuite.FACTORIES, popgym.FACTORIES):
+for _table in (bsuite.FACTORIES, popgym.FACTORIES, recall.FACTORIES):
     for _name, _factory in _table.items():
         _registry.register(_name, _factory)
 
@@ -40,8 +40,9 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
     """Return the environment called ``name`` and its parameters.
 
     Args:
-        name: a registered name ("popgym/RepeatPreviousEasy"), one of gymnax's ids
-            ("CartPole-v1"), or the import path of a class or factory ("my_module:MyEnv").
+        name: a registered name ("popgym/RepeatPreviousEasy") or an older one of popgym
+            ("popgym/StatelessCartPoleEasy"), a setting of bsuite ("bsuite/memory_len/22"), one of
+            gymnax's ids ("CartPole-v1"), or an import path of a class or factory ("mine:MyEnv").
         **settings: fields of the environment's ``default_params``, which are replaced there, and
             arguments of its constructor (or factory). A key that is both goes to both.
 
@@ -77,6 +78,10 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
 
 
 def _factory_of(name: str) -> Factory:
+    name = popgym.ALIASES.get(name, name)
+    if name in bsuite.SWEEPS:
+        base, settings = bsuite.SWEEPS[name]
+        return functools.partial(bsuite.FACTORIES[base], **settings)
     if ":" not in name and name not in _registry.names():
         if name not in gymnax.registered_envs:
             raise UsageError(f"unknown environment {name!r}{did_you_mean(name, names())}")

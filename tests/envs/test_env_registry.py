@@ -28,6 +28,16 @@ def test_unknown_name_gets_the_nearest(name, hint):
         envs.make(name)
 
 
+def test_older_names_and_settings_of_a_sweep_are_known_but_not_listed():
+    env, params = envs.make("popgym/StatelessCartPoleHard")
+    assert (env.name, params.max_steps_in_episode) == ("PositionOnlyCartPole", 600)
+    _, params = envs.make("bsuite/memory_len/22")
+    assert params.memory_length == 100
+    _, params = envs.make("bsuite/memory_len/22", memory_length=7)
+    assert params.memory_length == 7
+    assert not {"popgym/StatelessCartPoleHard", "bsuite/memory_len/22"} & set(envs.names())
+
+
 def test_settings_reach_params_and_constructor():
     env, _ = envs.make("popgym/RepeatPreviousEasy", k=7, num_decks=2.0)
     assert (env.k, env.num_cards) == (7, 104)
