@@ -1,15 +1,20 @@
 """An episode as an animated picture: the world, and below it what the agent saw, did and felt."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.animation import FuncAnimation
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from PIL import Image, ImageDraw, ImageFont
 
 from agents.episode import Episode
 from ssmrl.errors import UsageError
 
-FRAMES_PER_SECOND = 5
+SECONDS_PER_FRAME = 0.2
+WIDTH, WORLD_HEIGHT, CURVES_HEIGHT = 560, 300, 400  # pixels
+DPI = 80
 
 
 def animate(episode: Episode, title: str, out: Path) -> None:
@@ -19,49 +24,62 @@ def animate(episode: Episode, title: str, out: Path) -> None:
     """
     if out.suffix != ".gif":
         raise UsageError(f"an episode is written as a .gif, not as {str(out)!r}")
-    figure = Figure(figsize=(7, 8), layout="constrained")
-    world, seen, done, got, felt = figure.subplots(5, 1, height_ratios=(5, 2, 1, 1, 2))
-    num_steps = len(episode.rewards)
-    _draw_curves(episode, seen, done, got, felt)
-    cursors = [axes.axvline(0, color="black", linewidth=1) for axes in (seen, done, got, felt)]
-    world.axis("off")
-    first = episode.pictures[0]
-    shown = world.imshow(first) if isinstance(first, np.ndarray) else None
-    text = world.text(0.5, 0.5, "", family="monospace", ha="center", va="center", fontsize=9)
-    text.set_transform(world.transAxes)
-    total = np.cumsum(episode.rewards)
-
-    def draw(i: int) -> None:
-        if shown is not None:
-            shown.set_data(episode.pictures[i])
-        else:
-            text.set_text(episode.pictures[i] or "")
-        world.set_title(f"{title}\nstep {i + 1} of {num_steps}, return so far {total[i]:.2f}")
-        for cursor in cursors:
-            cursor.set_xdata([i, i])
-
-    animation = FuncAnimation(figure, draw, frames=num_steps)  # type: ignore[arg-type]
+    curves, cursors = _draw_curves(episode)
+    font = ImageFont.truetype(findfont("DejaVu Sans Mono"), 13)
+    frames = []
+    for i, total in enumerate(np.cumsum(episode.rewards)):
+        frame = Image.new("RGB", (WIDTH, WORLD_HEIGHT + CURVES_HEIGHT), "white")
+        frame.paste(curves, (0, WORLD_HEIGHT))
+        pen = ImageDraw.Draw(frame)
+        for x, top, bottom in cursors(i):
+            pen.line([(x, WORLD_HEIGHT + top), (x, WORLD_HEIGHT + bottom)], fill="black", width=2)
+        head = f"{title}\nstep {i + 1} of {len(episode.rewards)}, return so far {total:.3f}"
+        pen.multiline_text((WIDTH / 2, 6), head, "black", font, anchor="ma", align="center")
+        _draw_world(frame, pen, font, episode.pictures[i])
+        frames.append(frame.quantize(64))
     try:
-        animation.save(out, writer="pillow", fps=FRAMES_PER_SECOND, dpi=70)
+        milliseconds = 1000 * SECONDS_PER_FRAME
+        frames[0].save(out, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
     except OSError as error:
         raise UsageError(f"cannot write {str(out)!r}: {error}") from None
 
 
-def _draw_curves(episode: Episode, seen, done, got, felt) -> None:
+def _draw_world(frame: Image.Image, pen: Any, font: Any, picture: Any) -> None:
+    middle = (WORLD_HEIGHT + 50) / 2  # below the title
+    if isinstance(picture, np.ndarray):
+        image = Image.fromarray(picture)
+        scale = min(WIDTH / image.width, (WORLD_HEIGHT - 60) / image.height)
+        image = image.resize((int(scale * image.width), int(scale * image.height)), 0)
+        frame.paste(image, ((WIDTH - image.width) // 2, int(middle - image.height / 2)))
+    elif isinstance(picture, str):
+        pen.multiline_text((WIDTH / 2, middle), picture, "black", font, anchor="mm")
+
+
+def _draw_curves(episode: Episode) -> tuple[Image.Image, Any]:
+    """Return the picture of all curves, and where in it a step's cursors stand."""
+    figure = Figure((WIDTH / DPI, CURVES_HEIGHT / DPI), dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    panels = figure.subplots(4, 1, height_ratios=(2, 1, 1, 2))
+    seen, done, got, felt = panels
     steps = np.arange(len(episode.rewards))
     seen.imshow(np.stack(episode.observations, axis=1), aspect="auto", interpolation="nearest")
-    seen.set_ylabel("saw")
     for entry in np.stack([np.ravel(action) for action in episode.actions], axis=1):
         done.step(steps, entry, where="mid")
-    done.set_ylabel("did")
     got.bar(steps, episode.rewards, width=1.0)
-    got.set_ylabel("got")
     for layer, norms in enumerate(np.array(episode.memory_norms).T):
         felt.plot(steps, norms, label=str(layer))
-    felt.set(ylabel="norm of memory", xlabel="step")
     if episode.memory_norms[0]:
         felt.legend(title="layer", ncols=4, fontsize=7, frameon=False, loc="upper left")
-    for axes in (seen, done, got):
-        axes.tick_params(labelbottom=False)
-    for axes in (seen, done, got, felt):
+    felt.set_xlabel("step")
+    for axes, label in zip(panels, ("saw", "did", "got", "norm of memory"), strict=True):
+        axes.set_ylabel(label)
         axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.tick_params(labelbottom=axes is felt)
+    canvas.draw()
+
+    def cursors(step: int) -> list[tuple[float, float, float]]:
+        """Return x, top and bottom of the cursor in each panel, in pixels from the top left."""
+        boxes = [(axes.transData.transform((step, 0))[0], axes.bbox) for axes in panels]
+        return [(x, CURVES_HEIGHT - box.y1, CURVES_HEIGHT - box.y0) for x, box in boxes]
+
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"), cursors

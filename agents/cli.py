@@ -114,18 +114,6 @@ def _play(options: argparse.Namespace) -> int:
     return env_commands.play(options.env, _settings(options))
 
 
-def _render(options: argparse.Namespace) -> int:
-    from agents import run
-
-    return run.render(options.run, options.out, options.seed, options.sampled, options.max_steps)
-
-
-def _play(options: argparse.Namespace) -> int:
-    from agents import env_commands
-
-    return env_commands.play(options.env, _settings(options))
-
-
 def _check(options: argparse.Namespace) -> int:
     from agents import env_commands
 

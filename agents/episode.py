@@ -53,7 +53,17 @@ def record_episode(agent: Any, state: Any, seed: int, greedy: bool, max_steps: i
     return episode
 
 
-def picture(env: Any, env_state: Any, params: Any) -> Any:
-    """Return what ``env.render`` draws, a text or an array; None where there is no such thing."""
+def picture(env: Any, env_state: Any, params: Any) -> str | np.ndarray | None:
+    """Return what ``env.render`` draws, as text or as an array; None where it draws nothing."""
     render = getattr(env, "render", None)
-    return None if render is None else render(env_state, params)
+    drawn = None if render is None else render(env_state, params)
+    if not isinstance(drawn, tuple):
+        return drawn
+    from matplotlib import pyplot
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure, _ = drawn  # as gymnax's environments draw
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pyplot.close(figure)
+    return np.array(canvas.buffer_rgba())[..., :3]

@@ -107,7 +107,7 @@ def ours(name: str, episodes: int) -> tuple[np.ndarray, np.ndarray]:
     play = jax.jit(lambda key: run_episodes(reset, step, act, jnp.zeros(()), key))
     played: Episodes = jax.device_get(play(jax.random.key(0)))
     assert played.finished.all()
-    return played.returns, played.lengths
+    return np.asarray(played.returns), np.asarray(played.lengths)
 
 
 def statistics(returns: np.ndarray, lengths: np.ndarray) -> Row:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import yaml
+from PIL import Image
 
 from agents import experiment
 from agents.cli import main
@@ -57,6 +58,19 @@ def test_eval_and_plot(finished, capsys, tmp_path):
     picture = tmp_path / "both.png"
     assert main(["plot", str(finished.path), str(finished.path), "--out", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_render(finished, capsys, tmp_path):
+    out = tmp_path / "episode.gif"
+    command = ["render", str(finished.path), "--out", str(out), "--max-steps"]
+    assert main([*command, "7"]) == 0
+    assert "in 7 steps" in capsys.readouterr().out
+    with Image.open(out) as animation:
+        assert animation.n_frames == 7
+    assert main([*command, "0"]) == 2
+    assert "--max-steps must be above 0, not 0" in capsys.readouterr().err
+    assert main(["render", str(finished.path), "--out", "episode.mp4"]) == 2
+    assert "is written as a .gif, not as 'episode.mp4'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

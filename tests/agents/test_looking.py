@@ -1,0 +1,76 @@
+"""Episodes recorded for pictures, and environments played by hand."""
+
+import io
+
+import jax
+import numpy as np
+import pytest
+
+import envs
+from agents.cli import main
+from agents.env_commands import read_action
+from agents.episode import picture, record_episode
+from envs.spaces import Box, Discrete, MultiDiscrete
+from ssmrl.errors import UsageError
+
+
+def test_recorded_episode_tells_every_step_up_to_the_end(make_agent):
+    agent = make_agent(env="popgym/RepeatPreviousEasy")
+    state = agent.init(jax.random.key(0))
+    episode = record_episode(agent, state, seed=1, greedy=True, max_steps=100)
+    assert episode.finished
+    for told in (episode.pictures, episode.observations, episode.actions, episode.rewards):
+        assert len(told) == 51
+    first = episode.observations[0]  # one-hot card, one-hot action (none yet), start flag
+    assert first.shape == (9,)
+    assert first[4:].tolist() == [0, 0, 0, 0, 1]
+    assert episode.observations[1][4:8].argmax() == episode.actions[0]
+    assert "step 0 of 51" in episode.pictures[0]
+    norms = np.array(episode.memory_norms)
+    assert norms.shape == (51, 2)  # of two layers
+    assert (norms > 0).all()
+    short = record_episode(agent, state, seed=1, greedy=True, max_steps=5)
+    assert not short.finished
+    assert short.rewards == episode.rewards[:5]
+
+
+def test_pictures_of_gymnax_become_arrays():
+    env, params = envs.make("Catch-bsuite")
+    _, state = env.reset(jax.random.key(0), params)
+    drawn = picture(env, state, params)
+    assert drawn is None or drawn.shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "space", "action"),
+    [
+        ("2", Discrete(3), 2),
+        ("1 3", MultiDiscrete([2, 4]), [1, 3]),
+        ("0.5, -1", Box(-1.0, 1.0, (2,)), [0.5, -1.0]),
+    ],
+)
+def test_typed_action(typed, space, action):
+    assert np.array_equal(read_action(typed, space), action)
+
+
+@pytest.mark.parametrize("typed", ["3", "-1", "1.5", "x", "", "1 1"])
+def test_what_is_no_action(typed):
+    with pytest.raises(UsageError, match="is no action of Discrete"):
+        read_action(typed, Discrete(3))
+
+
+def test_play(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n\nnine\n?\n3\nq\n"))
+    assert main(["play", "popgym/RepeatPreviousEasy"]) == 0
+    printed = capsys.readouterr().out
+    assert "'nine' is no action" in printed
+    assert "RepeatPrevious, step 2 of 51" in printed
+    assert printed.splitlines()[-1].endswith("return 0.000 in 3 steps")
+
+
+def test_play_goes_on_after_an_end_and_stops_with_the_input(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("0\n" * 4))
+    assert main(["play", "bsuite/MemoryChain", "--memory-length", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "terminated after 3 steps" in printed
+    assert "in 1 steps" in printed
