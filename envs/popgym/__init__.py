@@ -5,13 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 from envs.popgym.autoencode import Autoencode
+from envs.popgym.battleship import Battleship
 from envs.popgym.cartpole import (
     NoisyPositionOnlyCartPole,
     PositionOnlyCartPole,
     VelocityOnlyCartPole,
 )
+from envs.popgym.concentration import Concentration
 from envs.popgym.count_recall import CountRecall
 from envs.popgym.higher_lower import HigherLower
+from envs.popgym.minesweeper import MineSweeper
 from envs.popgym.multiarmed_bandit import MultiarmedBandit
 from envs.popgym.pendulum import NoisyPositionOnlyPendulum, PositionOnlyPendulum
 from envs.popgym.repeat_first import RepeatFirst
@@ -29,6 +32,13 @@ DECKS = ({"num_decks": 1}, {"num_decks": 2}, {"num_decks": 3})
 # A family's class and its arguments on the three levels.
 FAMILIES: dict[str, tuple[type, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "Autoencode": (Autoencode, *DECKS),
+    "Battleship": (Battleship, {"board_size": 8}, {"board_size": 10}, {"board_size": 12}),
+    "Concentration": (
+        Concentration,
+        {"num_decks": 1, "num_kinds": 2},
+        {"num_decks": 2, "num_kinds": 2},
+        {"num_decks": 1, "num_kinds": 13},
+    ),
     "CountRecall": (
         CountRecall,
         {"num_decks": 1, "num_kinds": 2},
@@ -36,6 +46,12 @@ FAMILIES: dict[str, tuple[type, dict[str, Any], dict[str, Any], dict[str, Any]]]
         {"num_decks": 4, "num_kinds": 13},
     ),
     "HigherLower": (HigherLower, *DECKS),
+    "MineSweeper": (
+        MineSweeper,
+        {"dims": (4, 4), "num_mines": 2},
+        {"dims": (6, 6), "num_mines": 6},
+        {"dims": (8, 8), "num_mines": 10},
+    ),
     "MultiarmedBandit": (
         MultiarmedBandit,
         {"num_bandits": 10, "max_steps_in_episode": 200},

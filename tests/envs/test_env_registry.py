@@ -11,7 +11,7 @@ from ssmrl.errors import UsageError
 def test_names_hold_ours_and_gymnax():
     names = envs.names()
     assert {"popgym/RepeatFirstHard", "bsuite/MemoryChain", "CartPole-v1"} <= set(names)
-    assert sum(name.startswith("popgym/") for name in names) == 33
+    assert sum(name.startswith("popgym/") for name in names) == 42
     assert names == sorted(names)
 
 
