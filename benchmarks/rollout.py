@@ -1,17 +1,21 @@
 """Time acting alone: environment steps per second with the published network and at random.
 
     python -m benchmarks.rollout [--envs ID ...] [--num-envs 64 1024 16384]
+    python -m benchmarks.rollout --envs 'popgym/*' --num-envs 65536 --policies random
 
-Writes rollout.json and rollout.md.
+Writes rollout.json and rollout.md; with ``--name popgym`` rollout-popgym.json and .md.
 """
 
 import argparse
+import fnmatch
 import sys
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import jax
 
+import envs
 from agents.experiment import load_experiment
 from agents.run import make_agent
 from benchmarks.ppo import SMALL, SMALL_S5, step_flops
@@ -28,37 +32,47 @@ NUM_STEPS = 256  # of each environment in a timed roll-out
 def main(argv: Sequence[str] | None = None) -> int:
     """Time every environment at every number of copies."""
     parser = arguments("Time roll-outs without learning.")
-    parser.add_argument("--envs", nargs="+", default=ENVS, metavar="ID", help="environments")
+    parser.add_argument(
+        "--envs", nargs="+", default=ENVS, metavar="ID", help="environments; * stands for anything"
+    )
+    parser.add_argument("--policies", nargs="+", choices=tuple(POLICIES), default=tuple(POLICIES))
+    parser.add_argument("--name", help="added to the name of the table")
     parser.add_argument("--num-envs", nargs="+", type=int, help="how many copies of them")
     options = parser.parse_args(argv)
     bench = Bench.start(options)
     num_steps = 16 if options.small else NUM_STEPS
-    table = bench.table("rollout", steps=num_steps, network="paper/popgym")
-    for env in options.envs:
-        for num_envs in options.num_envs or ((8,) if options.small else NUM_ENVS):
-            for policy, time_policy in (("random", time_random), ("S5", time_s5)):
-                try:
-                    agent = make_actor(env, num_envs, num_steps, options)
-                    trace = bench.trace("rollout", env, num_envs, policy)
-                    timing, floor = time_policy(bench, agent, trace)
-                except LEFT_OUT as error:
-                    table.skip(f"{env} x {num_envs}, {policy}", error)
-                    continue
-                steps = num_envs * num_steps
-                table.add(
-                    {
-                        "environment": env,
-                        "environments": num_envs,
-                        "policy": policy,
-                        "million steps/s": steps / timing.median / 1e6,
-                        "low million steps/s": steps / timing.high / 1e6,
-                        "high million steps/s": steps / timing.low / 1e6,
-                        "us per step of all": timing.median / num_steps * 1e6,
-                        "floor us": floor / num_steps * 1e6,
-                        "share of floor %": 100 * floor / timing.median,
-                    }
-                )
+    name = "-".join(["rollout", *([options.name] if options.name else [])])
+    table = bench.table(name, steps=num_steps, network="paper/popgym")
+    sizes = options.num_envs or ((8,) if options.small else NUM_ENVS)
+    for env, num_envs, policy in product(known(options.envs), sizes, options.policies):
+        try:
+            agent = make_actor(env, num_envs, num_steps, options)
+            trace = bench.trace("rollout", env, num_envs, policy)
+            timing, floor = POLICIES[policy](bench, agent, trace)
+        except LEFT_OUT as error:
+            table.skip(f"{env} x {num_envs}, {policy}", error)
+            continue
+        steps = num_envs * num_steps
+        table.add(
+            {
+                "environment": env,
+                "environments": num_envs,
+                "policy": policy,
+                "million steps/s": steps / timing.median / 1e6,
+                "low million steps/s": steps / timing.high / 1e6,
+                "high million steps/s": steps / timing.low / 1e6,
+                "us per step of all": timing.median / num_steps * 1e6,
+                "floor us": floor / num_steps * 1e6,
+                "share of floor %": 100 * floor / timing.median,
+            }
+        )
     return 0
+
+
+def known(patterns: Sequence[str]) -> list[str]:
+    """Return the names of environments that patterns stand for, and what is no pattern."""
+    names = [name for p in patterns for name in (fnmatch.filter(envs.names(), p) or [p])]
+    return list(dict.fromkeys(names))
 
 
 def make_actor(env: str, num_envs: int, num_steps: int, options: argparse.Namespace) -> Any:
@@ -101,6 +115,9 @@ def random_play(env: VectorEnv, num_steps: int) -> Callable[[Any, jax.Array], tu
         return jax.lax.scan(step, state, jax.random.split(key, num_steps))
 
     return play
+
+
+POLICIES = {"random": time_random, "S5": time_s5}
 
 
 def _time(play: Callable[..., tuple[Any, Any]], state: Any, trace: Any) -> Timing:
