@@ -140,7 +140,7 @@ def _not_finite(seen: Facts) -> str | None:
 
 
 def _wrong_final(seen: Facts) -> str | None:
-    ended, same = seen["ended"], seen["final"] == seen["obs"]
+    ended, same = seen["ended"], seen["same"]
     if not same[~ended].all():
         return "info['final_observation'] is not the observation where no episode ends; return it"
     if _enough(ended) and same[ended].all() and _differ(seen["obs"][ended]):

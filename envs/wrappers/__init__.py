@@ -1,27 +1,52 @@
-"""Wrappers that add to what an agent sees; each respects the auto-reset inside ``step``.
+"""Wrappers that change what an agent sees, does and earns, inside the auto-reset of ``step``.
 
 At the end of an episode ``step`` returns two observations. The returned one opens the next
-episode, so it carries nothing of the last one: no action, no reward, a raised start flag.
-``info["final_observation"]`` closes the old episode and carries what the agent would have seen
-had it gone on: the last action, the last reward, start flag 0.
+episode, so it carries nothing of the last one: no action, no reward, a raised start flag, noise
+of its own. ``info["final_observation"]`` closes the old episode and carries what the agent would
+have seen had it gone on: the last action, the last reward, start flag 0.
+
+``wrap`` puts those on top that the agents need. What makes a task harder or fits it to others
+goes below, on flat observations where it asks for them:
+
+    env, params = envs.make("CartPole-v1")
+    env = envs.wrap(Distractors(FrameSkip(env, 2), 8, correlation=0.99))
 """
 
 from typing import Any
 
 from envs.spaces import Box
 from envs.wrappers.append import PreviousAction, PreviousReward, StartFlag
-from envs.wrappers.base import Wrapper, name_of
-from envs.wrappers.transform import ClipAction, EpisodeStatistics, FlattenObservation
+from envs.wrappers.base import StatefulWrapper, Wrapper, name_of, own_key
+from envs.wrappers.noise import Distractors, ObservationNoise, SinusoidalPerturbation
+from envs.wrappers.pad import PadActions, PadObservation
+from envs.wrappers.time import DelayedReward, EpisodeStatistics, FrameSkip
+from envs.wrappers.transform import (
+    ClipAction,
+    FlattenObservation,
+    NormaliseObservation,
+    RescaleAction,
+)
 
 __all__ = [
     "ClipAction",
+    "DelayedReward",
+    "Distractors",
     "EpisodeStatistics",
     "FlattenObservation",
+    "FrameSkip",
+    "NormaliseObservation",
+    "ObservationNoise",
+    "PadActions",
+    "PadObservation",
     "PreviousAction",
     "PreviousReward",
+    "RescaleAction",
+    "SinusoidalPerturbation",
     "StartFlag",
+    "StatefulWrapper",
     "Wrapper",
     "name_of",
+    "own_key",
     "wrap",
 ]
 

@@ -8,6 +8,9 @@ from envs.spaces import Space
 
 Transition = tuple[Any, Any, jax.Array, jax.Array, jax.Array, dict[Any, Any]]
 
+# split(key, n)[i] equals fold_in(key, i), so that a small number would repeat the environment's.
+_OWN = 0x57A99E00
+
 
 def name_of(env: Any) -> str:
     """Return the environment's ``name``, or that of its class where it has none."""
@@ -19,7 +22,8 @@ class Wrapper:
     """Passes everything on to ``env``; subclasses change what they need.
 
     Unknown attributes are looked up in ``env``. ``params`` goes by position, as in the contract:
-    ``reset(key, params)`` and ``step(key, state, action, params)``.
+    ``reset(key, params)`` and ``step(key, state, action, params)``. A wrapper with a state of its
+    own derives from ``StatefulWrapper``, one that draws random numbers takes ``own_key``.
     """
 
     def __init__(self, env: Any):
@@ -58,3 +62,36 @@ class Wrapper:
     def action_space(self, params: Any) -> Space:
         """Return the space of the actions that this wrapper takes."""
         return self.env.action_space(params)
+
+    def inner_state(self, state: Any) -> Any:
+        """Return the state of ``env`` within that of the wrapper: here they are one."""
+        return state
+
+    def render(self, state: Any, params: Any = None) -> Any:
+        """Return the innermost environment's picture of ``state``, None where it draws none.
+
+        Ours draw text; gymnax's, where they draw, return a matplotlib figure and axes. For people:
+        one concrete state, outside jit.
+        """
+        render = getattr(self.env, "render", None)
+        return None if render is None else render(self.inner_state(state), params)
+
+
+class StatefulWrapper(Wrapper):
+    """A wrapper whose state is a dataclass with the wrapped environment's as ``env_state``."""
+
+    def inner_state(self, state: Any) -> Any:
+        """Return ``state.env_state``."""
+        return state.env_state
+
+
+def own_key(wrapper: Wrapper, key: jax.Array) -> jax.Array:
+    """Return the key of the wrapper's own chance, derived from that of ``reset`` or ``step``.
+
+    ``key`` itself goes on to the environment, which so lives through the same episodes with the
+    wrapper as without. Wrappers at different heights get different keys.
+    """
+    height, below = 0, wrapper.env
+    while hasattr(below, "env"):
+        height, below = height + 1, below.env
+    return jax.random.fold_in(key, _OWN + height)

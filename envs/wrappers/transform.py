@@ -1,73 +1,129 @@
-"""Wrappers that flatten observations, count episodes and clip actions."""
+"""Wrappers that map each observation or each action to another, whatever came before."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
+import numpy as np
 
-from envs.spaces import Box, encode, encoded_space
+from envs.spaces import Box, Space, encode, encoded_space
 from envs.wrappers.base import Transition, Wrapper
+from envs.wrappers.checks import action_space, box_observation, numbers, usage_error
 
 
-class FlattenObservation(Wrapper):
-    """Makes one float32 vector of any observation; ``envs.spaces.encode`` says how."""
+class MapObservation(Wrapper, ABC):
+    """Maps every observation, the final ones too; subclasses give the map and its space."""
 
-    def reset(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
-        """Return the flat first observation [D] and the state."""
+    @abstractmethod
+    def observe(self, obs: Any, params: Any) -> Any:
+        """Return what the agent sees in place of ``obs``."""
+
+    @abstractmethod
+    def observation_space(self, params: Any) -> Space:
+        """Return the space of what ``observe`` returns."""
+
+    def reset(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        """Return the mapped first observation and the state."""
         obs, state = self.env.reset(key, params)
-        return encode(self.env.observation_space(params), obs), state
+        return self.observe(obs, params), state
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any) -> Transition:
-        """Step; the observation and the final observation are flat [D]."""
+        """Step; the observation and the final observation are mapped."""
         obs, state, *signals, info = self.env.step(key, state, action, params)
-        space = self.env.observation_space(params)
-        final = encode(space, info["final_observation"])
-        return encode(space, obs), state, *signals, {**info, "final_observation": final}
+        final = self.observe(info["final_observation"], params)
+        return self.observe(obs, params), state, *signals, {**info, "final_observation": final}
+
+
+class MapAction(Wrapper, ABC):
+    """Maps every action on its way to the environment; subclasses give the map."""
+
+    @abstractmethod
+    def act(self, action: Any, params: Any) -> jax.Array:
+        """Return the action of ``env`` for one of the agent's."""
+
+    def step(self, key: jax.Array, state: Any, action: Any, params: Any) -> Transition:
+        """Step with the mapped action."""
+        return self.env.step(key, state, self.act(action, params), params)
+
+
+class FlattenObservation(MapObservation):
+    """Makes one float32 vector of any observation; ``envs.spaces.encode`` says how."""
+
+    def observe(self, obs: Any, params: Any) -> jax.Array:
+        """Return the flat observation [D]."""
+        return encode(self.env.observation_space(params), obs)
 
     def observation_space(self, params: Any) -> Box:
         """Return the Box [D] of the flat observations."""
         return encoded_space(self.env.observation_space(params))
 
 
-@struct.dataclass
-class StatisticsState:
-    """The wrapped environment's state and the totals of the running episode."""
+class NormaliseObservation(MapObservation):
+    """Returns (obs - mean) / scale in float32, with numbers that are known beforehand.
 
-    env_state: Any
-    episode_return: jax.Array  # float32 []
-    episode_length: jax.Array  # int32 []
+    Running statistics are the agent's business. The observation must be a Box, of any shape.
 
+    Args:
+        mean: one number, or numbers that broadcast to the shape of the observation.
+        scale: the same, each above 0.
 
-class EpisodeStatistics(Wrapper):
-    """Sums the reward as ``env`` gives it and counts steps.
-
-    ``info["episode_return"]`` (float32) and ``info["episode_length"]`` (int32) are the totals of
-    the running episode with this step, so they are final where ``terminated | truncated``.
+    Raises ``UsageError`` for other observations and numbers.
     """
 
-    def reset(self, key: jax.Array, params: Any) -> tuple[Any, StatisticsState]:
-        """Return the first observation, and the state with empty totals."""
-        obs, env_state = self.env.reset(key, params)
-        return obs, StatisticsState(env_state, jnp.float32(0), jnp.int32(0))
+    def __init__(self, env: Any, mean: Any, scale: Any):
+        super().__init__(env)
+        shape = tuple(box_observation(self).shape)
+        self._mean = numbers(self, "mean", mean, shape)
+        positive = numbers(self, "scale", scale, shape)
+        if not (positive > 0).all():
+            raise usage_error(self, f"needs scale > 0, not {scale!r}")
+        # Compilers turn some divisions by constants into products, which would round otherwise
+        # than the bounds of the space.
+        self._factor = np.float32(1) / positive
 
-    def step(self, key: jax.Array, state: StatisticsState, action: Any, params: Any) -> Transition:
-        """Step; the totals go into ``info`` and start anew with an episode."""
-        step = self.env.step(key, state.env_state, action, params)
-        obs, env_state, reward, terminated, truncated, info = step
-        total = state.episode_return + jnp.asarray(reward, jnp.float32)
-        length = state.episode_length + 1
-        info = {**info, "episode_return": total, "episode_length": length}
-        ended = terminated | truncated
-        state = StatisticsState(env_state, jnp.where(ended, 0, total), jnp.where(ended, 0, length))
-        return obs, state, reward, terminated, truncated, info
+    def observe(self, obs: Any, params: Any) -> jax.Array:
+        """Return the normalised observation."""
+        return (jnp.asarray(obs, jnp.float32) - self._mean) * self._factor
+
+    def observation_space(self, params: Any) -> Box:
+        """Return the Box with its bounds normalised."""
+        space = self.env.observation_space(params)
+        shape = tuple(space.shape)
+        low, high = (jnp.broadcast_to(jnp.asarray(b), shape) for b in (space.low, space.high))
+        return Box(self.observe(low, params), self.observe(high, params), shape, jnp.float32)
 
 
-class ClipAction(Wrapper):
+class ClipAction(MapAction):
     """Clips the actions of a Box space to its bounds before the environment sees them."""
 
-    def step(self, key: jax.Array, state: Any, action: Any, params: Any) -> Transition:
-        """Step with the clipped action."""
+    def act(self, action: Any, params: Any) -> jax.Array:
+        """Return the clipped action."""
         space = self.env.action_space(params)
-        clipped = jnp.clip(jnp.asarray(action, space.dtype), space.low, space.high)
-        return self.env.step(key, state, clipped, params)
+        return jnp.clip(jnp.asarray(action, space.dtype), space.low, space.high)
+
+
+class RescaleAction(MapAction):
+    """Takes actions from -1 to 1 and stretches them to the bounds; what lies beyond is clipped.
+
+    Raises ``UsageError`` unless the action space is a Box of floats with finite bounds.
+    """
+
+    def __init__(self, env: Any):
+        super().__init__(env)
+        space = action_space(self)
+        is_float = isinstance(space, Box) and jnp.issubdtype(space.dtype, jnp.floating)
+        if not is_float or not np.isfinite([np.min(space.low), np.max(space.high)]).all():
+            raise usage_error(self, f"needs a Box of floats with finite bounds, not {space!r}")
+
+    def act(self, action: Any, params: Any) -> jax.Array:
+        """Return the stretched action."""
+        space = self.env.action_space(params)
+        middle, half = space.high / 2 + space.low / 2, space.high / 2 - space.low / 2
+        stretched = middle + half * jnp.asarray(action, space.dtype)
+        return jnp.clip(stretched, space.low, space.high).astype(space.dtype)
+
+    def action_space(self, params: Any) -> Box:
+        """Return the Box from -1 to 1."""
+        space = self.env.action_space(params)
+        return Box(-1.0, 1.0, space.shape, space.dtype)

@@ -172,7 +172,9 @@ def test_planted_fault_is_found(fault):
     assert "\n" not in found[subject]
 
 
-@pytest.mark.parametrize("env", [Lucky(), Tiny(), Tiny(truncates=True)], ids=str)
+@pytest.mark.parametrize(
+    "env", [Lucky(), Tiny(), Tiny(truncates=True)], ids=["lucky", "ends", "cut"]
+)
 def test_sound_environment_passes(env):
     found = list(try_environment(env, env.default_params))
     assert len(found) == 9

@@ -1,0 +1,196 @@
+"""Maps of observations and actions: flattening, normalising, rescaling, padding."""
+
+from collections import namedtuple
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+from tiny_env import Echo, Tiny
+from wrapper_probes import PARAMS, Chance, steps_of
+
+import envs
+from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, contains
+from envs.wrappers import (
+    ClipAction,
+    EpisodeStatistics,
+    FlattenObservation,
+    NormaliseObservation,
+    PadActions,
+    PadObservation,
+    PreviousAction,
+    RescaleAction,
+)
+
+
+@struct.dataclass
+class Hand:
+    cards: jnp.ndarray
+    coins: jnp.ndarray
+
+
+Place = namedtuple("Place", "y x")
+
+
+def nested_view(t):
+    return {
+        "where": Place(y=t, x=jnp.stack([t, t + 1])),
+        "hands": (Hand(cards=jnp.stack([t, 1 * (t > 1)]), coins=jnp.float32(t) / 2), {"deep": t}),
+        "grid": jnp.full((2, 1), t > 2),
+    }
+
+
+NESTED = Dict(
+    {
+        "where": Dict({"y": Discrete(4), "x": Box(0, 9, (2,), jnp.int32)}),
+        "hands": Tuple(
+            [
+                Dict({"coins": Box(0, 2, ()), "cards": MultiDiscrete([4, 2])}),
+                Dict({"deep": Discrete(5)}),
+            ]
+        ),
+        "grid": Box(0, 1, (2, 1), jnp.bool_),
+    }
+)
+
+
+def test_flattening_reaches_into_nested_parts_of_every_kind():
+    env = FlattenObservation(Tiny(observe=nested_view, space=NESTED))
+    first, steps = steps_of(env, [0] * 3)
+    # grid | hands: cards, cards, coins; deep | where: x, y. Parts by sorted name.
+    at_0 = [0, 0, *[1, 0, 0, 0], *[1, 0], 0, *[1, 0, 0, 0, 0], *[0, 1], *[1, 0, 0, 0]]
+    at_2 = [0, 0, *[0, 0, 1, 0], *[0, 1], 1, *[0, 0, 1, 0, 0], *[2, 3], *[0, 0, 1, 0]]
+    at_3 = [1, 1, *[0, 0, 0, 1], *[0, 1], 1.5, *[0, 0, 0, 1, 0], *[3, 4], *[0, 0, 0, 1]]
+    np.testing.assert_array_equal(first, at_0)
+    np.testing.assert_array_equal(steps[1].obs, at_2)
+    np.testing.assert_array_equal(steps[2].final, at_3)
+    np.testing.assert_array_equal(steps[2].obs, at_0)
+    space = env.observation_space(PARAMS)
+    np.testing.assert_array_equal(space.high, [1] * 8 + [2] + [1] * 5 + [9, 9] + [1] * 4)
+    assert all(contains(space, x) for x in (first, *(s.final for s in steps)))
+    envs.check_environment(env, PARAMS)
+    envs.check_environment(env.env, PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale", "expected"),
+    [
+        (1, 2, [[-0.5, -0.5], [0, 0], [0.5, 0.5], [-0.5, -0.5]]),
+        ([0, 1], [1, 4], [[0, -0.25], [1, 0], [2, 0.25], [0, -0.25]]),
+    ],
+)
+def test_normalise_observation_by_hand(mean, scale, expected):
+    tiny = Tiny(observe=lambda t: jnp.stack([t, t]), space=Box(0, 10, (2,), jnp.int32))
+    env = NormaliseObservation(tiny, mean, scale)
+    first, steps = steps_of(env, [0, 0, 0])
+    np.testing.assert_array_equal([first, *(s.obs for s in steps)], expected)
+    np.testing.assert_array_equal(steps[2].final, (3 - np.array(mean)) / scale * np.ones(2))
+    space = env.observation_space(PARAMS)
+    np.testing.assert_array_equal(space.low, (0 - np.array(mean)) / scale * np.ones(2))
+    np.testing.assert_array_equal(space.high, (10 - np.array(mean)) / scale * np.ones(2))
+    envs.check_environment(env, PARAMS)
+
+
+def test_normalise_keeps_shapes_and_unbounded_sides():
+    image = Tiny(observe=lambda t: jnp.full((2, 2), t), space=Box(-jnp.inf, 8, (2, 2)))
+    env = NormaliseObservation(image, [[0], [1]], 2)
+    _, steps = steps_of(env, [0])
+    np.testing.assert_array_equal(steps[0].obs, [[0.5, 0.5], [0, 0]])
+    space = env.observation_space(PARAMS)
+    np.testing.assert_array_equal(space.low, np.full((2, 2), -np.inf))
+    np.testing.assert_array_equal(space.high, [[4, 4], [3.5, 3.5]])
+
+
+def test_bounds_of_normalised_observations_hold_to_the_last_bit():
+    low, high = jnp.float32([-0.1, 0.7]), jnp.float32([0.3, 1.9])
+    tiny = Tiny(observe=lambda t: jnp.where(t % 2, low, high), space=Box(low, high, (2,)))
+    for scale in (0.3, 0.7, 1.1, 3.0, 7.0):
+        env = NormaliseObservation(tiny, 0.123, scale)
+        first, steps = steps_of(env, [0])
+        space = env.observation_space(PARAMS)
+        assert contains(space, first)
+        assert contains(space, steps[0].obs)
+
+
+def test_rescale_action_by_hand():
+    env = RescaleAction(Echo(Box(jnp.array([-2.0, 0.0]), 4.0, (2,))))
+    actions = [[-1.0, -1.0], [0.0, 0.0], [1.0, 0.5], [7.0, -7.0]]
+    _, steps = steps_of(env, actions)
+    # [-2, 0], [1, 2], [4, 3], and beyond the bounds [4, 0].
+    assert [float(s.reward) for s in steps] == [-2, 3, 7, 4]
+    space = env.action_space(PARAMS)
+    assert (space.low, space.high, space.shape) == (-1, 1, (2,))
+    envs.check_environment(env, PARAMS)
+
+
+def test_rescaled_actions_never_leave_the_bounds():
+    low, high = jnp.float32(-0.1), jnp.float32(0.7)
+    env = RescaleAction(Tiny(Box(low, high, (3,))))
+    actions = env.act(jnp.array([-1.0, 1.0, jnp.nextafter(1.0, 0.0)]), PARAMS)
+    assert contains(env.env.action_space(PARAMS), actions)
+    np.testing.assert_allclose(actions, [-0.1, 0.7, 0.7], rtol=1e-6)
+
+
+def test_wrap_clips_to_the_rescaled_bounds():
+    env = envs.wrap(RescaleAction(Echo(Box(0.0, 10.0, (1,)))))
+    assert isinstance(env, ClipAction)
+    _, steps = steps_of(env, [[-3.0], [0.5]])
+    # Columns: time | previous action, as the agent means it | start flag.
+    np.testing.assert_array_equal([s.obs for s in steps], [[1, -1, 0], [2, 0.5, 0]])
+    assert [float(s.reward) for s in steps] == [0, 7.5]
+
+
+def test_pad_observation_by_hand():
+    env = PadObservation(Chance(), 5)
+    first, steps = steps_of(env, [0] * 3)
+    first_true, true = steps_of(Chance(), [0] * 3)
+    np.testing.assert_array_equal(first, [*first_true, 0, 0, 0])
+    for seen, plain in zip(steps, true, strict=True):
+        np.testing.assert_array_equal(seen.obs, [*plain.obs, 0, 0, 0])
+        np.testing.assert_array_equal(seen.final, [*plain.final, 0, 0, 0])
+    space = env.observation_space(PARAMS)
+    np.testing.assert_array_equal(space.low, [0] * 5)
+    np.testing.assert_array_equal(space.high, [1e6, 1, 0, 0, 0])
+    np.testing.assert_array_equal(steps_of(PadObservation(Chance(), 2), [])[0], first_true)
+
+
+def test_surplus_discrete_actions_begin_anew():
+    env = PadActions(Echo(Discrete(3)), 8)
+    _, steps = steps_of(env, range(8))
+    assert [int(s.reward) for s in steps] == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert env.action_space(PARAMS).n == 8
+    envs.check_environment(env, PARAMS)
+
+
+def test_surplus_entries_of_an_action_are_ignored():
+    env = PadActions(Echo(Box(-3.0, jnp.array([1.0, 2.0]), (2,))), 4)
+    _, steps = steps_of(env, [[1.0, 2.0, 1.0, -1.0], [-3.0, 0.5, 0.0, jnp.nan]])
+    assert [float(s.reward) for s in steps] == [3, -2.5]
+    space = env.action_space(PARAMS)
+    np.testing.assert_array_equal(space.low, [-3, -3, -1, -1])
+    np.testing.assert_array_equal(space.high, [1, 2, 1, 1])
+    assert space.shape == (4,)
+    envs.check_environment(env, PARAMS)
+
+
+def test_padding_to_the_same_size_changes_no_action():
+    _, steps = steps_of(PadActions(Echo(Discrete(3)), 3), range(3))
+    assert [int(s.reward) for s in steps] == [0, 1, 2]
+
+
+def test_the_previous_action_above_has_the_padded_size():
+    env = PreviousAction(PadActions(Tiny(), 5))
+    _, steps = steps_of(env, [4, 0, 1])
+    np.testing.assert_array_equal(steps[0].obs, [1, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(steps[2].obs, [0] * 6)
+    np.testing.assert_array_equal(steps[2].final, [3, 0, 1, 0, 0, 0])
+
+
+def test_one_network_fits_environments_of_different_sizes():
+    shapes = set()
+    for env in (Tiny(), Chance(), Tiny(Discrete(5), observe=nested_view, space=NESTED)):
+        padded = PadActions(PadObservation(FlattenObservation(env), 25), 6)
+        wrapped = envs.wrap(EpisodeStatistics(padded))
+        envs.check_environment(wrapped, PARAMS)
+        shapes.add((wrapped.observation_space(PARAMS).shape, wrapped.action_space(PARAMS).n))
+    assert shapes == {((25 + 6 + 1,), 6)}
