@@ -14,6 +14,7 @@ from envs.popgym.cartpole import (
 from envs.popgym.concentration import Concentration
 from envs.popgym.count_recall import CountRecall
 from envs.popgym.higher_lower import HigherLower
+from envs.popgym.labyrinth import LabyrinthEscape, LabyrinthExplore
 from envs.popgym.minesweeper import MineSweeper
 from envs.popgym.multiarmed_bandit import MultiarmedBandit
 from envs.popgym.pendulum import NoisyPositionOnlyPendulum, PositionOnlyPendulum
@@ -27,6 +28,7 @@ CART_POLE = (
     {"max_steps_in_episode": 600},
 )
 NOISE = ({"noise_sigma": 0.1}, {"noise_sigma": 0.2}, {"noise_sigma": 0.3})
+SIZES = ({"size": 10}, {"size": 14}, {"size": 18})
 DECKS = ({"num_decks": 1}, {"num_decks": 2}, {"num_decks": 3})
 
 # A family's class and its arguments on the three levels.
@@ -46,6 +48,8 @@ FAMILIES: dict[str, tuple[type, dict[str, Any], dict[str, Any], dict[str, Any]]]
         {"num_decks": 4, "num_kinds": 13},
     ),
     "HigherLower": (HigherLower, *DECKS),
+    "LabyrinthEscape": (LabyrinthEscape, *SIZES),
+    "LabyrinthExplore": (LabyrinthExplore, *SIZES),
     "MineSweeper": (
         MineSweeper,
         {"dims": (4, 4), "num_mines": 2},

@@ -1,6 +1,7 @@
 """envs.make: names, import paths, settings, and the sentences where one is wrong."""
 
 import pytest
+from popgym.envs import ALL
 from tiny_env import Legacy, Tiny
 
 import envs
@@ -11,8 +12,13 @@ from ssmrl.errors import UsageError
 def test_names_hold_ours_and_gymnax():
     names = envs.names()
     assert {"popgym/RepeatFirstHard", "bsuite/MemoryChain", "CartPole-v1"} <= set(names)
-    assert sum(name.startswith("popgym/") for name in names) == 42
     assert names == sorted(names)
+
+
+def test_ids_of_popgym_are_all_there():
+    theirs = {f"popgym/{e['id'].removeprefix('popgym-').removesuffix('-v0')}" for e in ALL.values()}
+    assert {name for name in envs.names() if name.startswith("popgym/")} == theirs
+    assert len(theirs) == 48
 
 
 @pytest.mark.parametrize(
