@@ -1,16 +1,18 @@
 """Hold the returns of a random policy against those in the popgym package, id by id.
 
-    python -m benchmarks.random_policy --popgym   # walks popgym itself, an hour on one core
+    python -m benchmarks.random_policy --popgym   # walks popgym itself, an hour of one core
     python -m benchmarks.random_policy            # ours, and the comparison
 
 Writes popgym-random.json (what popgym gave), random-policy.json and random-policy.md.
 """
 
 import argparse
+import importlib.metadata
 import json
 import math
+import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,39 +55,56 @@ def read(path: Path) -> list[Row]:
 
 
 def walk_popgym(folder: Path, options: argparse.Namespace) -> None:
-    """Play each id that is not in the file yet; the file grows id by id."""
-    import popgym
+    """Play each id that is not in the file yet, one on each core; the file grows id by id."""
     from popgym import envs as popgym_envs
 
     known = {row["id"]: row for row in read(folder / f"{THEIRS}.json")}
     levels = ("Easy", "Medium", "Hard")
-    for name in options.only or [n for n in dir(popgym_envs) if n.endswith(levels)]:
-        if name in known:
-            continue
-        played = popgym_episodes(getattr(popgym_envs, name)(), options.episodes)
-        known[name] = {"id": name, **statistics(*played)}
-        print(known[name], flush=True)
-        facts = {"popgym": popgym.__version__ if hasattr(popgym, "__version__") else "1.0.7"}
-        settings = {"episodes": options.episodes, "seed": 0}
-        write(folder, THEIRS, facts, settings, [known[n] for n in sorted(known)])
+    names = options.only or [n for n in dir(popgym_envs) if n.endswith(levels)]
+    jobs = [(name, options.episodes) for name in names if name not in known]
+    facts = {"popgym": importlib.metadata.version("popgym")}
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        for row in pool.imap_unordered(popgym_row, jobs):
+            known[row["id"]] = row
+            print(row, flush=True)
+            rows = [known[name] for name in sorted(known)]
+            write(folder, THEIRS, facts, {"episodes": options.episodes, "seed": 0}, rows)
+
+
+def popgym_row(job: tuple[str, int]) -> Row:
+    """Return the statistics of one of popgym's ids."""
+    from popgym import envs as popgym_envs
+
+    name, episodes = job
+    return {"id": name, **statistics(*popgym_episodes(getattr(popgym_envs, name)(), episodes))}
 
 
 def popgym_episodes(env: Any, episodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the returns and lengths of random episodes of one of popgym's environments."""
     returns, lengths = np.zeros(episodes), np.zeros(episodes)
-    env.action_space.seed(0)
-    actions = [env.action_space.sample() for _ in range(100_003)]  # drawing them is slow
-    drawn = np.random.default_rng(0)
+    actions = draw_actions(env.action_space, np.random.default_rng(0))
     env.reset(seed=0)
     for i in range(episodes):
         env.reset()
-        at, ended = int(drawn.integers(len(actions))), False
+        ended = False
         while not ended:
-            _, reward, terminated, truncated, _ = env.step(actions[at])
-            at, ended = (at + 1) % len(actions), terminated or truncated
+            _, reward, terminated, truncated, _ = env.step(next(actions))
+            ended = terminated or truncated
             returns[i] += reward
             lengths[i] += 1
     return returns, lengths
+
+
+def draw_actions(space: Any, drawn: np.random.Generator) -> Iterator[Any]:
+    """Yield uniform actions for ever; drawn in blocks, since ``space.sample`` is slow."""
+    while True:
+        if hasattr(space, "nvec"):
+            yield from drawn.integers(space.nvec, size=(4096, len(space.nvec)))
+        elif hasattr(space, "n"):
+            yield from drawn.integers(space.n, size=4096).tolist()
+        else:
+            block = drawn.uniform(space.low, space.high, (4096, *space.shape))
+            yield from block.astype(space.dtype)
 
 
 def ours(name: str, episodes: int) -> tuple[np.ndarray, np.ndarray]:
