@@ -14,7 +14,7 @@ neighbour is opened. Every move opens a cell until none can be, so m² - 1 moves
 any maze, where mazelib takes up to m² - 1 + S² (145, 273, 441). Each is a few dozen operations on m
 integers, as a row of squares is the bits of one uint32: a maze has 4 S bytes (44, 60, 76), not S².
 
-An auto-reset computes a reset in every step; with all the moves there, a step would take 4 to 30
+An auto-reset computes a reset in every step; with all the moves there, a step would take 4 to 20
 times as long (on a CPU). Instead the state carries the maze of the next episode while it grows, out
 of the agent's sight and independent of what the agent does, so fast that it is finished when the
 episode can end at the earliest. In LabyrinthEscape start and goal lie on opposite sides, at least
