@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,12 @@ def block(language: str, containing: str) -> str:
 def test_own_environment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "corridor.py").write_text(block("python", "class Corridor"))
-    command = block("bash", "corridor:Corridor").split()
-    assert command.pop(0) == "ssmrl"
-    assert main([*command, "--run-dir", "run"]) == 0
+    check, train = (
+        shlex.split(line, comments=True) for line in block("bash", "corridor:Corridor").splitlines()
+    )
+    assert check.pop(0) == train.pop(0) == "ssmrl"
+    assert main(check) == 0
+    assert main([*train, "--run-dir", "run"]) == 0
     results = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert results["greedy"]["mean"] > 0.95
 
