@@ -60,11 +60,11 @@ def _draw_curves(episode: Episode) -> tuple[Image.Image, Any]:
     figure = Figure((WIDTH / DPI, CURVES_HEIGHT / DPI), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(4, 1, height_ratios=(2, 1, 1, 2))
-    seen, done, got, felt = panels
+    saw, did, got, felt = panels
     steps = np.arange(len(episode.rewards))
-    seen.imshow(np.stack(episode.observations, axis=1), aspect="auto", interpolation="nearest")
+    saw.imshow(np.stack(episode.observations, axis=1), aspect="auto", interpolation="nearest")
     for entry in np.stack([np.ravel(action) for action in episode.actions], axis=1):
-        done.step(steps, entry, where="mid")
+        did.step(steps, entry, where="mid")
     got.bar(steps, episode.rewards, width=1.0)
     for layer, norms in enumerate(np.array(episode.memory_norms).T):
         felt.plot(steps, norms, label=str(layer))
