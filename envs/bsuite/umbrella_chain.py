@@ -121,7 +121,7 @@ class UmbrellaChain(environment.Environment):
 
 
 def _observe(state: EnvState, distractors: jax.Array, params: EnvParams) -> jax.Array:
-    time_left = 1 - state.time / params.chain_length
+    time_left = (params.chain_length - state.time) / params.chain_length
     known = jnp.stack([state.need_umbrella, state.has_umbrella, time_left])
     return jnp.concatenate([known, distractors.astype(jnp.float32)])
 

@@ -62,6 +62,14 @@ class PositionOnlyPendulum(pendulum.Pendulum):
         """The level's time limit."""
         return EnvParams(max_steps_in_episode=self._max_steps)
 
+    def reset_env(
+        self, key: jax.Array, params: EnvParams
+    ) -> tuple[jax.Array, pendulum.EnvState]:
+        """Start anywhere."""
+        obs, state = super().reset_env(key, params)
+        # gymnax's is a plain Python number, with which a compiled step is compiled twice.
+        return obs, state.replace(last_u=jnp.zeros_like(state.theta))
+
     def step_env(
         self, key: jax.Array, state: pendulum.EnvState, action: jax.Array, params: EnvParams
     ) -> tuple[jax.Array, pendulum.EnvState, jax.Array, jax.Array, dict[Any, Any]]:
