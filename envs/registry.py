@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnax
 
-from envs import bsuite, popgym, recall
+from envs import bsuite, popgym, recall, suites
 from envs.adapters import LegacyGymnax, NoParams, is_legacy
 from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean
@@ -33,7 +33,7 @@ def register(name: str, factory: Factory) -> None:
 
 def names() -> list[str]:
     """Return every name that ``make`` knows, gymnax's own among them, sorted."""
-    return sorted([*_registry.names(), *gymnax.registered_envs])
+    return sorted([*_registry.names(), *suites.names(), *gymnax.registered_envs])
 
 
 def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
@@ -83,6 +83,8 @@ def _factory_of(name: str) -> Factory:
         base, settings = bsuite.SWEEPS[name]
         return functools.partial(bsuite.FACTORIES[base], **settings)
     if ":" not in name and name not in _registry.names():
+        if (of_suite := suites.factory(name)) is not None:
+            return of_suite
         if name not in gymnax.registered_envs:
             raise UsageError(f"unknown environment {name!r}{did_you_mean(name, names())}")
         return functools.partial(_from_gymnax, name)

@@ -62,9 +62,7 @@ class PositionOnlyPendulum(pendulum.Pendulum):
         """The level's time limit."""
         return EnvParams(max_steps_in_episode=self._max_steps)
 
-    def reset_env(
-        self, key: jax.Array, params: EnvParams
-    ) -> tuple[jax.Array, pendulum.EnvState]:
+    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, pendulum.EnvState]:
         """Start anywhere."""
         obs, state = super().reset_env(key, params)
         # gymnax's is a plain Python number, with which a compiled step is compiled twice.

@@ -1,0 +1,45 @@
+"""Environments of other JAX suites, brought to the contract: ``brax/ant``, ``dmc/CheetahRun``...
+
+Their packages are optional, and take seconds to import: nothing here imports them before an
+environment is made.
+"""
+
+import functools
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+from envs.suites import brax, craftax, dmc, navix, xland
+
+SUITES: dict[str, tuple[Any, type]] = {
+    brax.PREFIX: (brax, brax.Brax),
+    craftax.PREFIX: (craftax, craftax.Craftax),
+    dmc.PREFIX: (dmc, dmc.ControlSuite),
+    navix.PREFIX: (navix, navix.Navix),
+    xland.PREFIX: (xland, xland.XLand),
+}
+
+
+def factory(name: str) -> Callable[..., Any] | None:
+    """Return what makes the environment ``name``; None where its prefix is not a suite's.
+
+    Whether the suite has such an environment, and whether it is installed, shows in the call.
+    """
+    prefix, slash, env_id = name.partition("/")
+    if prefix + slash not in SUITES:
+        return None
+    return functools.partial(SUITES[prefix + slash][1], env_id)
+
+
+def names() -> list[str]:
+    """Return the names of the suites that are installed, sorted.
+
+    They come from tables, as importing the packages takes up to half a minute; what is newer than
+    a table can be made all the same. Names that could not be made are left out.
+    """
+    return sorted(
+        f"{prefix}{env_id}"
+        for prefix, (suite, _) in SUITES.items()
+        if importlib.util.find_spec(suite.PACKAGE) is not None
+        for env_id in suite.IDS
+    )

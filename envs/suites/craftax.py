@@ -1,0 +1,84 @@
+"""Craftax and Craftax-Classic: ``craftax/Craftax-Classic-Symbolic-v1``."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from envs.spaces import Box, Discrete
+from envs.suites.base import SuiteEnvironment, check_id, load
+
+PREFIX = "craftax/"
+PACKAGE = "craftax"
+IDS = (
+    "Craftax-Classic-Pixels-v1",
+    "Craftax-Classic-Symbolic-v1",
+    "Craftax-Pixels-v1",
+    "Craftax-Symbolic-v1",
+)
+_NEVER = 2**31 - 1
+
+
+class Craftax(SuiteEnvironment):
+    """A world to explore, survive and craft in; Craftax-Classic is Crafter's.
+
+    Observation: float32 from 0 to 1, a vector of symbols or pixels [height, width, 3]. Action:
+    Discrete(17), in the whole Craftax Discrete(43). Reward: that of an achievement when it is
+    first made, and a tenth of the health that is lost or won. Death (and in Craftax the victory
+    over the boss) terminates; ``max_timesteps`` steps (10,000 and 100,000) truncate.
+    ``info["Achievements/..."]`` is 100 for what was achieved, told in an episode's last step.
+
+    The parameters are Craftax's own. Its worlds are dear: it resets a hundred times as slowly as
+    it steps.
+
+    Args:
+        env_id: one of ``IDS``.
+        **static: fields of Craftax's ``StaticEnvParams``, such as ``max_zombies``.
+
+    Raises ``UsageError`` where craftax is missing and for unknown names.
+    """
+
+    def __init__(self, env_id: str, /, **static: Any):
+        name = f"{PREFIX}{env_id}"
+        suite = load("craftax.craftax_env", name, "ssmrl[craftax]")
+        check_id(PREFIX, env_id, IDS)
+        super().__init__(name)
+        self._env = suite.make_craftax_env_from_name(env_id, auto_reset=False)
+        if static:
+            self._env.static_env_params = self._env.static_env_params.replace(**static)
+
+    @property
+    def default_params(self) -> Any:
+        """Craftax's own."""
+        return self._env.default_params
+
+    def first(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        """Generate a world."""
+        return self._env.reset_env(key, params)
+
+    def advance(
+        self, key: jax.Array, state: Any, action: Any, params: Any
+    ) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Act in the world."""
+        obs, state, reward, _, info = self._env.step_env(key, state, action, params)
+        # Craftax's flag holds the time limit too, and its discount is 0 there.
+        timeless = params.replace(max_timesteps=_NEVER)
+        info = {name: value for name, value in info.items() if name != "discount"}
+        return obs, state, reward, self._env.is_terminal(state, timeless), info
+
+    def is_truncated(self, state: Any, params: Any) -> jax.Array:
+        """Return whether the time is over."""
+        return jnp.asarray(state.timestep >= params.max_timesteps)
+
+    @property
+    def num_actions(self) -> int:
+        """The number of actions."""
+        return int(self._env.num_actions)
+
+    def action_space(self, params: Any = None) -> Discrete:
+        """Return the space of actions."""
+        return Discrete(self.num_actions)
+
+    def observation_space(self, params: Any) -> Box:
+        """Return the Box of symbols or pixels."""
+        return Box(0.0, 1.0, self._env.observation_space(params).shape, jnp.float32)
