@@ -1,6 +1,7 @@
 """The ``ssmrl`` command. Heavy imports wait until they are needed."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ssmrl: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,7 +145,7 @@ def _list(options: argparse.Namespace) -> int:
         import envs
 
         names = envs.names()
-    print("\n".join(names))
+    print("\n".join(names), flush=True)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -83,7 +84,7 @@ def load(module: str, env: str, requirement: str) -> Any:
     needs, is missing; ``env`` names the environment, ``requirement`` what pip takes.
     """
     try:
-        with contextlib.redirect_stdout(None):  # MuJoCo prints which optional parts it misses
+        with contextlib.redirect_stdout(sys.stderr):  # what they print is no output of ours
             return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise UsageError(

@@ -98,6 +98,12 @@ def test_train_help_shows_the_options_of_the_chosen_memory(capsys):
     assert "--memory.state-size" not in printed
 
 
+def test_a_reader_that_leaves_is_no_fault():
+    command = f"{sys.executable} -m agents.cli list memories | true"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+
+
 def test_help_is_quick():
     began = time.monotonic()
     command = [sys.executable, "-X", "importtime", "-m", "agents.cli", "--help"]
