@@ -8,27 +8,20 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments.classic_control import pendulum
 
+from envs.popgym.control import HalfSeen, Noisy
 from envs.spaces import Box
-from ssmrl.errors import UsageError
 
 LARGEST_COST = 16.2736044  # pi² + 0.1 * 8² + 0.001 * 2²: hanging, at full speed and torque
 
 
 @struct.dataclass
-class EnvParams(pendulum.EnvParams):
-    """gymnax's physics, POPGym's time limit."""
-
-    max_steps_in_episode: int = 200  # also scales the reward
-
-
-@struct.dataclass
-class NoisyEnvParams(EnvParams):
-    """The same with the noise of the observation."""
+class NoisyEnvParams(pendulum.EnvParams):
+    """gymnax's, and the noise of the observation."""
 
     noise_sigma: float = 0.1  # standard deviation of either coordinate
 
 
-class PositionOnlyPendulum(pendulum.Pendulum):
+class PositionOnlyPendulum(HalfSeen, pendulum.Pendulum):
     """Swing a pendulum up and hold it while seeing only where it is.
 
     Rules of popgym 1.0.7, physics of gymnasium's PendulumEnv (0.05 s a step, speed clipped to ±8
@@ -40,36 +33,24 @@ class PositionOnlyPendulum(pendulum.Pendulum):
     up to 1.0.3 called it StatelessPendulum.
 
     Args:
-        max_steps_in_episode: T, at least 1 (``UsageError`` otherwise); 200, 150, 100 on the
-            levels Easy, Medium, Hard.
-        legacy: as in popjaxrl, the port of Lu et al. 2023, step T terminates and nothing ever
-            truncates, so that agents do not bootstrap there.
+        max_steps_in_episode: T; 200, 150, 100 on the levels Easy, Medium, Hard.
+        legacy: see ``HalfSeen``.
     """
 
-    def __init__(self, max_steps_in_episode: int = 200, legacy: bool = False):
-        super().__init__()
-        if max_steps_in_episode < 1:
-            raise UsageError(
-                f"environment {self.name!r}: max_steps_in_episode must be >= 1, "
-                f"not {max_steps_in_episode}"
-            )
-        self.obs_shape = (2,)
-        self.legacy = legacy
-        self._max_steps = max_steps_in_episode
-
-    @property
-    def default_params(self) -> EnvParams:
-        """The level's time limit."""
-        return EnvParams(max_steps_in_episode=self._max_steps)
-
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, pendulum.EnvState]:
+    def reset_env(
+        self, key: jax.Array, params: pendulum.EnvParams
+    ) -> tuple[jax.Array, pendulum.EnvState]:
         """Start anywhere."""
         obs, state = super().reset_env(key, params)
         # gymnax's is a plain Python number, with which a compiled step is compiled twice.
         return obs, state.replace(last_u=jnp.zeros_like(state.theta))
 
     def step_env(
-        self, key: jax.Array, state: pendulum.EnvState, action: jax.Array, params: EnvParams
+        self,
+        key: jax.Array,
+        state: pendulum.EnvState,
+        action: jax.Array,
+        params: pendulum.EnvParams,
     ) -> tuple[jax.Array, pendulum.EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Turn the pendulum for one time step."""
         obs, state, negative_cost, _, _ = super().step_env(key, state, action, params)
@@ -77,31 +58,16 @@ class PositionOnlyPendulum(pendulum.Pendulum):
         reward = (negative_cost + half) / half / params.max_steps_in_episode
         return obs, state, reward, self.is_terminated(state, params), {}
 
-    def is_terminated(self, state: pendulum.EnvState, params: EnvParams) -> jax.Array:
-        """Return false: a pendulum cannot fall."""
-        over = jnp.asarray(state.time >= params.max_steps_in_episode)
-        return over if self.legacy else jnp.zeros((), bool)
-
-    def is_truncated(self, state: pendulum.EnvState, params: EnvParams) -> jax.Array:
-        """Return whether T steps are over."""
-        over = jnp.asarray(state.time >= params.max_steps_in_episode)
-        return jnp.zeros((), bool) if self.legacy else over
-
     def get_obs(self, state: pendulum.EnvState, params: Any = None, key: Any = None) -> jax.Array:
         """Return cosine and sine of the angle."""
         return jnp.array([jnp.cos(state.theta), jnp.sin(state.theta)])
 
-    @property
-    def name(self) -> str:
-        """The class, not gymnax's Pendulum-v1."""
-        return type(self).__name__
-
-    def observation_space(self, params: EnvParams) -> Box:
+    def observation_space(self, params: pendulum.EnvParams) -> Box:
         """Return the square around the unit circle."""
         high = jnp.ones(2)
         return Box(-high, high, (2,), jnp.float32)
 
-    def render(self, state: pendulum.EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: pendulum.EnvState, params: pendulum.EnvParams | None = None) -> str:
         """Return the rod ``o`` hinged at ``+``, upright at the top, and the state, of which the
         agent sees what stands in brackets (where there is noise, through it). One concrete
         state, outside jit.
@@ -121,57 +87,18 @@ class PositionOnlyPendulum(pendulum.Pendulum):
         return "\n".join([*("".join(row).rstrip() for row in rows), values])
 
 
-class NoisyPositionOnlyPendulum(PositionOnlyPendulum):
+class NoisyPositionOnlyPendulum(Noisy, PositionOnlyPendulum):
     """PositionOnlyPendulum with Gaussian noise on every observation, that of ``reset`` included.
 
     Rules of popgym 1.0.7: the noisy cosine and sine are clipped to ±1; the physics stay free of
-    noise; T = 200 on every level. popgym up to 1.0.3 called it NoisyStatelessPendulum.
-
-    Args:
-        max_steps_in_episode: T, at least 1.
-        noise_sigma: standard deviation; 0.1, 0.2, 0.3 on the levels Easy, Medium, Hard.
-        legacy: as in ``PositionOnlyPendulum``; further the noise is not clipped, as in popjaxrl,
-            and the observation space has no bounds (popjaxrl's says ±1 all the same).
-
-    Raises ``UsageError`` where ``noise_sigma`` is negative.
+    noise; T = 200 on every level. popgym up to 1.0.3 called it NoisyStatelessPendulum. Arguments:
+    see ``Noisy``; with ``legacy`` the noise is not clipped either, as in popjaxrl, and the
+    observation space has no bounds (popjaxrl's says ±1 all the same).
     """
 
-    def __init__(
-        self, max_steps_in_episode: int = 200, noise_sigma: float = 0.1, legacy: bool = False
-    ):
-        super().__init__(max_steps_in_episode, legacy)
-        if noise_sigma < 0:
-            raise UsageError(
-                f"environment {self.name!r}: noise_sigma must be >= 0, not {noise_sigma}"
-            )
-        self._noise_sigma = noise_sigma
+    noisy_params = NoisyEnvParams
 
-    @property
-    def default_params(self) -> NoisyEnvParams:
-        """The level's time limit and noise."""
-        return NoisyEnvParams(max_steps_in_episode=self._max_steps, noise_sigma=self._noise_sigma)
-
-    def step_env(
-        self, key: jax.Array, state: pendulum.EnvState, action: jax.Array, params: NoisyEnvParams
-    ) -> tuple[jax.Array, pendulum.EnvState, jax.Array, jax.Array, dict[Any, Any]]:
-        """Turn the pendulum for one time step and look with noise."""
-        obs, *rest = super().step_env(key, state, action, params)
-        return self._add_noise(key, obs, params), *rest
-
-    def reset_env(
-        self, key: jax.Array, params: NoisyEnvParams
-    ) -> tuple[jax.Array, pendulum.EnvState]:
-        """Start anywhere and look with noise."""
-        key_state, key_noise = jax.random.split(key)
-        obs, state = super().reset_env(key_state, params)
-        return self._add_noise(key_noise, obs, params), state
-
-    def observation_space(self, params: EnvParams) -> Box:
+    def observation_space(self, params: pendulum.EnvParams) -> Box:
         """Return the square around the unit circle, or all the plane for noise not clipped."""
         high = jnp.full(2, jnp.inf if self.legacy else 1.0)
         return Box(-high, high, (2,), jnp.float32)
-
-    def _add_noise(self, key: jax.Array, obs: jax.Array, params: NoisyEnvParams) -> jax.Array:
-        space = self.observation_space(params)
-        noise = params.noise_sigma * jax.random.normal(key, obs.shape)
-        return jnp.clip(obs + noise, space.low, space.high)
