@@ -83,6 +83,28 @@ def assert_lock_step(theirs, stack_for, actions, played):
         np.testing.assert_array_equal(truncated, played.truncated[episode])
 
 
+def assert_lanes_lock_step(theirs, lay, layouts, actions, obs, final, *signals):
+    """Walk popgym's environment through steps [L, T] that reset themselves, lane by lane.
+
+    ``lay(theirs, layout)`` lets its next reset have that board; every observation after a reset
+    is 0 in both. ``signals`` are reward, terminated, truncated.
+    """
+    for lane in range(len(actions)):
+        ended, found = True, []
+        for layout, action in zip(layouts[lane], actions[lane], strict=True):
+            if ended:
+                lay(theirs, layout)
+                assert theirs.reset()[0] == 0
+            step = theirs.step(action)[:4]
+            ended = step[2] or step[3]
+            found.append(step)
+        for ours, expected in zip((final, *signals), zip(*found, strict=True), strict=True):
+            np.testing.assert_allclose(ours[lane], expected, rtol=1e-6)
+    ended = signals[1] | signals[2]
+    assert ended.any(axis=1).all()
+    np.testing.assert_array_equal(obs, np.where(ended, 0, final))
+
+
 def assert_ends_with_last_step_only(played):
     assert not played.truncated.any()
     assert not played.terminated[:, :-1].any()

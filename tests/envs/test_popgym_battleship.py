@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from popgym import envs as popgym_envs
+from popgym_lockstep import assert_lanes_lock_step
 
 import envs
 from envs.popgym.battleship import Battleship, EnvState
@@ -61,33 +62,14 @@ def game(request):
     return request.param, env, first, [np.asarray(x)[:, 1:] for x in steps]
 
 
-def walk_popgym(theirs, boards, actions):
-    """Return what popgym gives for ``actions`` on ``boards``, reset where an episode ends."""
-    ended, found = True, []
-    for board, action in zip(boards, actions, strict=True):
-        if ended:
-            theirs.place_ship = lambda _, size, board=board: board.astype(np.int8)
-            assert theirs.reset()[0] == 0
-        step = theirs.step(action)[:4]
-        ended = step[2] or step[3]
-        found.append(step)
-    return zip(*found, strict=True)
-
-
 def test_lock_step_with_popgym(game):
-    level, _, first, (_, boards, actions, obs, final, reward, terminated, truncated) = game
-    theirs = getattr(popgym_envs, f"Battleship{level}")()
-    for lane in range(len(SKILL)):
-        found = walk_popgym(theirs, boards[lane], actions[lane])
-        their_obs, their_reward, their_terminated, their_truncated = found
-        np.testing.assert_array_equal(final[lane], their_obs)
-        np.testing.assert_allclose(reward[lane], their_reward, rtol=1e-6)
-        np.testing.assert_array_equal(terminated[lane], their_terminated)
-        np.testing.assert_array_equal(truncated[lane], their_truncated)
-    ended = terminated | truncated
-    assert ended.any(axis=1).all()
+    level, _, first, (_, *steps) = game
+
+    def lay(theirs, board):
+        theirs.place_ship = lambda *_: board.astype(np.int8)
+
+    assert_lanes_lock_step(getattr(popgym_envs, f"Battleship{level}")(), lay, *steps)
     assert not first.any()
-    np.testing.assert_array_equal(obs, np.where(ended, 0, final))
 
 
 def test_fleets_are_whole(game):

@@ -7,6 +7,7 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
+from labyrinth_players import squares
 from mazelib.generate.HuntAndKill import HuntAndKill
 from scipy import stats
 
@@ -14,11 +15,6 @@ from envs.popgym import maze
 from envs.popgym.labyrinth import DELTAS
 
 KEY = jax.random.key(0)
-
-
-def squares(rows, side):
-    """Return bools [..., y, x] of rows of bits [..., y]."""
-    return (np.asarray(rows)[..., None] >> np.arange(side, dtype=np.uint32) & 1).astype(bool)
 
 
 def exact_law(cells, hunts):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from popgym import envs as popgym_envs
+from popgym_lockstep import assert_lanes_lock_step
 
 import envs
 from envs.popgym.minesweeper import EnvState, MineSweeper
@@ -56,34 +57,15 @@ def game(request):
     return request.param, env, first, [np.asarray(x)[:, 1:] for x in steps]
 
 
-def walk_popgym(theirs, mines, actions):
-    """Return what popgym gives for ``actions`` among ``mines``, reset where an episode ends."""
-    ended, found = True, []
-    for cells, action in zip(mines, actions, strict=True):
-        if ended:
-            theirs._np_random = SimpleNamespace(choice=lambda *_, cells=cells, **__: cells)
-            assert theirs.reset()[0] == 0
-        step = theirs.step(action)[:4]
-        ended = step[2] or step[3]
-        found.append(step)
-    return zip(*found, strict=True)
-
-
 def test_lock_step_with_popgym(game):
-    level, _, first, (mines, actions, obs, final, reward, terminated, truncated) = game
-    theirs = getattr(popgym_envs, f"MineSweeper{level}")()
-    for lane in range(len(SKILL)):
-        found = walk_popgym(theirs, mines[lane], actions[lane])
-        their_obs, their_reward, their_terminated, their_truncated = found
-        np.testing.assert_array_equal(final[lane], their_obs)
-        np.testing.assert_allclose(reward[lane], their_reward, rtol=1e-6)
-        np.testing.assert_array_equal(terminated[lane], their_terminated)
-        np.testing.assert_array_equal(truncated[lane], their_truncated)
-    ended = terminated | truncated
-    assert ended.any(axis=1).all()
-    assert truncated.any()
+    level, _, first, steps = game
+
+    def lay(theirs, cells):
+        theirs._np_random = SimpleNamespace(choice=lambda *_, **__: cells)
+
+    assert_lanes_lock_step(getattr(popgym_envs, f"MineSweeper{level}")(), lay, *steps)
+    assert steps[-1].any()  # some are truncated
     assert not first.any()
-    np.testing.assert_array_equal(obs, np.where(ended, 0, final))
 
 
 def test_perfect_player_gets_one(game):
