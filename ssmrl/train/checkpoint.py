@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from ssmrl.errors import UsageError
@@ -30,7 +31,7 @@ class Checkpoints:
 
     def save(self, update: int, state: Any) -> None:
         """Write the state; a process killed on the way leaves the older checkpoints as they are."""
-        if not self._manager.save(update, args=ocp.args.StandardSave(state)):
+        if not self._manager.save(update, args=ocp.args.StandardSave(_without_empty(state))):
             raise RuntimeError(f"orbax did not save update {update} in {self._folder}")
         manifest = {"leaves": _leaves(state), "files": self._files(update)}
         unfinished = self._folder / ".manifest"
@@ -52,8 +53,8 @@ class Checkpoints:
                 warnings.append(f"checkpoint {update} is damaged and was passed over")
                 continue
             self._check_fits(update, like)
-            state = self._manager.restore(update, args=ocp.args.StandardRestore(like))
-            return update, state, warnings
+            args = ocp.args.StandardRestore(_without_empty(like))
+            return update, _with_empty(self._manager.restore(update, args=args), like), warnings
         where = str(self._folder)
         if warnings:
             raise UsageError(f"every checkpoint in {where!r} is damaged; start a new run")
@@ -95,6 +96,16 @@ class Checkpoints:
                     f"checkpoint {update} does not fit the run's config: {path} is {found} there, "
                     f"but {wanted} by the config; restore the config or the code that it came from"
                 )
+
+
+def _without_empty(state: Any) -> Any:
+    """Leave out arrays without elements, such as MuJoCo's states have: orbax refuses them."""
+    return jax.tree.map(lambda x: x if x.size else None, state)
+
+
+def _with_empty(state: Any, like: Any) -> Any:
+    fill = lambda x, saved: jnp.zeros(x.shape, x.dtype) if saved is None else saved  # noqa: E731
+    return jax.tree.map(fill, like, state)
 
 
 def _leaves(state: Any) -> dict[str, str]:

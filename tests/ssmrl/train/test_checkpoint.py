@@ -22,7 +22,11 @@ class State:
 def state(seed: int) -> State:
     key = jax.random.key(seed)
     return State(
-        weights={"w": jax.random.normal(key, (200, 50)), "n": jnp.int8(seed)},
+        weights={
+            "w": jax.random.normal(key, (200, 50)),
+            "n": jnp.int8(seed),
+            "0": jnp.zeros((0, 3)),
+        },
         keys=jax.random.split(key, 3),
         flags=jnp.array([True, False]),
         nothing=(),
