@@ -1,12 +1,15 @@
 """Craftax and Craftax-Classic: ``craftax/Craftax-Classic-Symbolic-v1``."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from envs.spaces import Box, Discrete
-from envs.suites.base import SuiteEnvironment, check_id, load
+from envs.suites.base import SuiteEnvironment, check_id, lenient, load
 
 PREFIX = "craftax/"
 PACKAGE = "craftax"
@@ -82,3 +85,15 @@ class Craftax(SuiteEnvironment):
     def observation_space(self, params: Any) -> Box:
         """Return the Box of symbols or pixels."""
         return Box(0.0, 1.0, self._env.observation_space(params).shape, jnp.float32)
+
+    def render(self, state: Any, params: Any = None) -> np.ndarray:
+        """Return what a player sees: uint8 [height, width, 3]."""
+        with lenient():
+            return np.asarray(self._draw(state)).clip(0, 255).astype(np.uint8)
+
+    @functools.cached_property
+    def _draw(self) -> Callable[[Any], jax.Array]:
+        package = "craftax.craftax_classic" if "Classic" in self.name else "craftax.craftax"
+        renderer = load(f"{package}.renderer", self.name, "ssmrl[craftax]")
+        size = load(f"{package}.constants", self.name, "ssmrl[craftax]").BLOCK_PIXEL_SIZE_IMG
+        return jax.jit(renderer.make_craftax_pixel_renderer(size))

@@ -4,10 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from envs.spaces import Box, Discrete
-from envs.suites.base import SuiteEnvironment, check_id, load
+from envs.suites.base import SuiteEnvironment, check_id, lenient, load
 from ssmrl.errors import UsageError
 
 PREFIX = "navix/"
@@ -118,6 +119,14 @@ class Navix(SuiteEnvironment):
         space = self._env.observation_space
         lowest = 0 if jnp.issubdtype(space.dtype, jnp.unsignedinteger) else -1
         return Box(lowest, 255, space.shape, space.dtype)
+
+    def render(self, state: Any, params: Any = None) -> np.ndarray:
+        """Return the whole map: uint8 [height, width, 3]."""
+        observations = load("navix.observations", self.name, "ssmrl[navix]")
+        cache = load("navix.rendering.cache", self.name, "ssmrl[navix]").RenderingCache
+        with lenient():
+            drawn = state.state.replace(cache=cache.init(state.state.grid))
+            return np.asarray(observations.rgb(drawn))
 
     def _seen(self, timestep: Any) -> tuple[Any, Any]:
         """Return observation and state, without the picture of the map where none is drawn."""

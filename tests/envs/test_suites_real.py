@@ -235,3 +235,22 @@ def test_xland_draws_the_map():
         "#..G#",
         "#####",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "craftax/Craftax-Classic-Symbolic-v1",
+        "craftax/Craftax-Symbolic-v1",
+        "navix/Navix-Empty-5x5-v0",
+    ],
+)
+def test_pictures(name):
+    package_of(name)
+    env, params = envs.make(name)
+    _, state = env.reset(KEY, params)
+    drawn = env.render(state, params)
+    assert (drawn.dtype, drawn.ndim, drawn.shape[-1]) == (np.uint8, 3, 3)
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 4  # colours
+    moved = env.step(KEY, state, jnp.int32(0 if "navix" in name else 2), params)[1]
+    assert (env.render(moved, params) != drawn).any()
