@@ -1,24 +1,13 @@
 """The recurrence as one kernel, on NVIDIA GPUs from Hopper on."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-LANES = 128  # threads of a block; each has one complex state
-FLAGS = 32  # flags fetched with a tile: 128 bytes, to which shared memory is aligned
-MIN_CHUNK = 64  # steps; shorter ones cost more in their start than they bring
-FEW_BLOCKS = 32  # below which time is cut up, up to
-ENOUGH_BLOCKS = 128  # about one for each multiprocessor
+from ssmrl.scan.mosaic_plan import FLAGS, LANES, make_plan
+
 interpret: Any = None  # Pallas' interpreter of GPU kernels, with which tests run it on a CPU
-
-
-class Plan(NamedTuple):
-    """How the steps of time are dealt to blocks, and how a block walks through its own."""
-
-    chunks: int  # blocks side by side in time
-    steps: int  # of time in a tile of shared memory, at most FLAGS
-    stages: int  # tiles in a block's ring
 
 
 def why_not(a: jax.Array, b: jax.Array, planar: bool) -> str | None:
@@ -80,7 +69,8 @@ def _run(a, b, start, initial_state, x, reverse):
         none = ((0, 0),) * len(leading)
         return jnp.pad(v, (*none, *padding)) if any(after for _, after in padding) else v
 
-    plan = _plan(len(b), -(-num_batch // rows) * -(-num_states // wide), x is not None)
+    num_blocks = -(-num_batch // rows) * -(-num_states // wide)
+    plan = make_plan(len(b), num_blocks, is_adjoint=x is not None)
     a = jnp.pad(a.reshape(2, 1, num_states), ((0, 0), (0, 0), padding[2]))
     if rows > 1:
         row = jnp.arange(rows, dtype=a.dtype)[:, None]
@@ -99,14 +89,6 @@ def _run(a, b, start, initial_state, x, reverse):
     if x is None:
         return out, None
     return out, products[0][..., :num_batch, :num_states].sum((0, 2)).reshape(-1)
-
-
-def _plan(num_steps: int, num_blocks: int, is_adjoint: bool) -> Plan:
-    """Return what was fastest on an H100; benchmarks/LOG.md has the alternatives."""
-    chunks = 1
-    if num_blocks <= FEW_BLOCKS:
-        chunks = max(1, min(ENOUGH_BLOCKS // num_blocks, num_steps // MIN_CHUNK))
-    return Plan(chunks, steps=16, stages=3 if is_adjoint else 4)
 
 
 def _flags(start, num_steps, num_batch, batch_padding):

@@ -10,7 +10,7 @@ from jax.experimental import pallas
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from ssmrl.scan import planar as pl
-from ssmrl.scan.mosaic import FLAGS, LANES, Plan
+from ssmrl.scan.mosaic_plan import FLAGS, LANES, Plan
 
 BATCHED_LOADS = 8  # steps whose values are in registers before they are needed
 

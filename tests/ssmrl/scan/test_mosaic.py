@@ -12,6 +12,7 @@ import pytest
 from scan_oracle import check, check_half_precision, draw_problem
 
 from ssmrl.scan import linear_scan, mosaic
+from ssmrl.scan.mosaic_plan import Plan, make_plan
 
 try:
     from jax.experimental.pallas.mosaic_gpu import InterpretGPUParams
@@ -30,7 +31,7 @@ def kernel(monkeypatch):
 
     def set_chunks(chunks):
         jax.clear_caches()  # plans are read when a function is traced
-        monkeypatch.setattr(mosaic, "_plan", lambda *_: mosaic.Plan(chunks, steps=4, stages=2))
+        monkeypatch.setattr(mosaic, "make_plan", lambda *_, **__: Plan(chunks, steps=4, stages=2))
 
     set_chunks(1)
     return set_chunks
@@ -150,6 +151,7 @@ def test_second_derivatives():
 
 def test_time_is_cut_up_only_where_chains_are_few(monkeypatch):
     monkeypatch.undo()
-    plans = {blocks: mosaic._plan(1024, blocks, False).chunks for blocks in (1, 8, 32, 64, 1024)}
-    assert plans == {1: 16, 8: 16, 32: 4, 64: 1, 1024: 1}
-    assert mosaic._plan(100, 8, True).chunks == 1
+    blocks = (1, 8, 32, 64, 1024)
+    plans = [make_plan(1024, num_blocks, is_adjoint=False) for num_blocks in blocks]
+    assert [plan.chunks for plan in plans] == [16, 16, 4, 1, 1]
+    assert make_plan(100, 8, is_adjoint=True).chunks == 1
