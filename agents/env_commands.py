@@ -7,7 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
+from rich.color import Color
 from rich.console import Console
+from rich.style import Style
+from rich.text import Text
 
 from agents.episode import picture
 from ssmrl.errors import UsageError
@@ -50,7 +54,7 @@ def play(name: str, settings: Mapping[str, Any]) -> int:
             console.print(f"return {total:.3f} in {steps} steps")
             return 0
         if typed == "?":
-            console.print(picture(env, state, params))
+            console.print(for_terminal(picture(env, state, params)))
             continue
         try:
             action = read_action(typed, space) if typed or action is None else action
@@ -65,6 +69,23 @@ def play(name: str, settings: Mapping[str, Any]) -> int:
             why = "terminated" if terminated else "truncated"
             console.print(f"{why} after {steps} steps at {_short(info['final_observation'])}")
             total, steps = 0.0, 0
+
+
+def for_terminal(drawn: str | np.ndarray | None) -> str | Text:
+    """Return a picture as text; of an array [H, W, 3] each character shows two pixels."""
+    if drawn is None:
+        return "this environment draws nothing"
+    if isinstance(drawn, str):
+        return drawn
+    columns = min(console.width, 96)
+    rows = max(1, round(columns * drawn.shape[0] / drawn.shape[1] / 2))
+    small = np.asarray(Image.fromarray(drawn).resize((columns, 2 * rows)))
+    text = Text()
+    for upper, lower in zip(small[::2], small[1::2], strict=True):
+        for above, below in zip(upper, lower, strict=True):
+            text.append("▀", Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below)))
+        text.append("\n")
+    return text
 
 
 def _ask(prompt: str) -> str:

@@ -57,12 +57,12 @@ def picture(env: Any, env_state: Any, params: Any) -> str | np.ndarray | None:
     """Return what ``env.render`` draws, as text or as an array; None where it draws nothing."""
     render = getattr(env, "render", None)
     drawn = None if render is None else render(env_state, params)
-    if not isinstance(drawn, tuple):
+    if drawn is None or isinstance(drawn, str | np.ndarray):
         return drawn
     from matplotlib import pyplot
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure, _ = drawn  # as gymnax's environments draw
+    figure = drawn[0] if isinstance(drawn, tuple) else drawn.figure  # as gymnax's draw
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pyplot.close(figure)

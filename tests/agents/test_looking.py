@@ -8,7 +8,7 @@ import pytest
 
 import envs
 from agents.cli import main
-from agents.env_commands import read_action
+from agents.env_commands import for_terminal, read_action
 from agents.episode import picture, record_episode
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
@@ -34,11 +34,26 @@ def test_recorded_episode_tells_every_step_up_to_the_end(make_agent):
     assert short.rewards == episode.rewards[:5]
 
 
-def test_pictures_of_gymnax_become_arrays():
-    env, params = envs.make("Catch-bsuite")
+@pytest.mark.parametrize("name", ["Catch-bsuite", "Pong-misc"])
+def test_pictures_of_gymnax_become_arrays(name):
+    env, params = envs.make(name)
     _, state = env.reset(jax.random.key(0), params)
     drawn = picture(env, state, params)
-    assert drawn is None or drawn.shape[2] == 3
+    assert (drawn.dtype, drawn.shape) == (np.uint8, (480, 640, 3))
+    assert len(np.unique(drawn)) > 2
+
+
+def test_arrays_become_characters_of_two_pixels_each():
+    left, right = np.uint8([255, 0, 0]), np.uint8([0, 0, 255])
+    drawn = for_terminal(np.stack([np.tile(left, (40, 1)), np.tile(right, (40, 1))], axis=1))
+    rows = drawn.plain.splitlines()
+    assert len(set(rows)) == 1
+    assert set(rows[0]) == {"▀"}
+    colours = [str(span.style) for span in drawn.spans]
+    assert colours[0] == "#ff0000 on #ff0000"
+    assert colours[-1] == "#0000ff on #0000ff"
+    assert for_terminal("text") == "text"
+    assert for_terminal(None) == "this environment draws nothing"
 
 
 @pytest.mark.parametrize(
