@@ -1,10 +1,10 @@
 """Time popjaxrl, the code of Lu et al. 2023, in a process of its own.
 
-    python -m benchmarks.peer CHECKOUT [--small]
+    python -m benchmarks.peer CHECKOUT s5|gru [--small]
 
 Its modules are run as they are; what is put in their place is what they expect of libraries of
 2023: gymnax with five values of ``step``, names that ``gymnax.wrappers.purerl`` used to import,
-``jax.numpy.DeviceArray``, and wandb, which they import and do not need.
+``jax.numpy.DeviceArray``, flax's GRU without its size, and wandb, imported and not needed.
 """
 
 import argparse
@@ -31,8 +31,7 @@ SMALL: dict[str, Any] = {
     "NUM_ENVS": 8, "NUM_STEPS": 16, "UPDATE_EPOCHS": 2, "NUM_MINIBATCHES": 2, "S5_D_MODEL": 256,
     "S5_SSM_SIZE": 16, "S5_N_LAYERS": 1,
 }  # fmt: skip
-UPDATES = 2  # timed at once
-REPEATS = 5
+RUNS = {"s5": (2, 5), "gru": (1, 3)}  # updates timed at once, and how often
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,28 @@ class Peer:
     num_minibatches: int
 
 
-def run_peer(checkout: Path, small: bool) -> Peer:
+def run_peer(checkout: Path, memory: str, small: bool) -> Peer:
     """Time the peer in a fresh process, which must have the device to itself."""
-    command = [sys.executable, "-m", "benchmarks.peer", str(checkout), *["--small"] * small]
+    command = [sys.executable, "-m", "benchmarks.peer", str(checkout), memory]
+    command += ["--small"] * small
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return Peer(**json.loads(output.splitlines()[-1]))
 
 
-def time_peer(checkout: Path, small: bool) -> Peer:
+def time_peer(checkout: Path, memory: str, small: bool) -> Peer:
     """Time one and several updates; the difference is free of what comes before the first."""
     stand_in_for_2023()
     sys.path.insert(0, str(checkout))
     config = {**PUBLISHED, **(SMALL if small else {})}
-    one, _ = _timed(config, 1)
-    more, compile_seconds = _timed(config, 1 + UPDATES)
-    first = sorted(one)[REPEATS // 2]
-    updates = sorted((seconds - first) / UPDATES for seconds in more)
+    updates, repeats = RUNS[memory]
+    one, _ = _timed(memory, config, 1, repeats)
+    more, compile_seconds = _timed(memory, config, 1 + updates, repeats)
+    first = sorted(one)[repeats // 2]
+    times = sorted((seconds - first) / updates for seconds in more)
     return Peer(
-        median=updates[REPEATS // 2],
-        low=updates[0],
-        high=updates[-1],
+        median=times[repeats // 2],
+        low=times[0],
+        high=times[-1],
         compile_seconds=compile_seconds,
         steps=config["NUM_ENVS"] * config["NUM_STEPS"],
         num_envs=config["NUM_ENVS"],
@@ -79,7 +80,9 @@ def time_peer(checkout: Path, small: bool) -> Peer:
     )
 
 
-def _timed(config: dict[str, Any], updates: int) -> tuple[list[float], float]:
+def _timed(
+    memory: str, config: dict[str, Any], updates: int, repeats: int
+) -> tuple[list[float], float]:
     """Return the seconds of training runs of some updates, and of compiling them."""
     import jax
 
@@ -87,7 +90,7 @@ def _timed(config: dict[str, Any], updates: int) -> tuple[list[float], float]:
 
     env, params = import_module("envs").make(ENV)  # the peer's, which stands first on the path
     env = import_module("envs.wrappers").AliasPrevActionV2(env)
-    make_train = import_module("algorithms.ppo_s5").make_train
+    make_train = import_module(f"algorithms.ppo_{memory}").make_train
     steps = updates * config["NUM_ENVS"] * config["NUM_STEPS"]
     own = {"ENV": env, "ENV_PARAMS": params, "TOTAL_TIMESTEPS": steps}
     lowered = jax.jit(make_train({**config, **own}))
@@ -95,12 +98,13 @@ def _timed(config: dict[str, Any], updates: int) -> tuple[list[float], float]:
     key = jax.random.PRNGKey(0)
     compile_seconds = seconds_of(lambda: compiled.append(lowered.lower(key).compile()))
     seconds_of(compiled[0], key)
-    return [seconds_of(compiled[0], key) for _ in range(REPEATS)], compile_seconds
+    return [seconds_of(compiled[0], key) for _ in range(repeats)], compile_seconds
 
 
 def stand_in_for_2023() -> None:
     """Give the libraries what the peer expects of them."""
     import chex
+    import flax.linen as nn
     import jax
     import jax.numpy as jnp
     from gymnax.environments import environment, spaces
@@ -120,6 +124,18 @@ def stand_in_for_2023() -> None:
     for name, value in names.items():
         setattr(purerl, name, value)
     jnp.DeviceArray = jax.Array  # type: ignore[attr-defined]
+    cell = nn.GRUCell
+
+    class GRUCell(nn.Module):
+        @nn.compact
+        def __call__(self, carry: Any, inputs: Any) -> Any:
+            return cell(features=carry.shape[-1])(carry, inputs)
+
+        @staticmethod
+        def initialize_carry(key: Any, batch: tuple[int, ...], size: int) -> Any:
+            return jnp.zeros((*batch, size))
+
+    nn.GRUCell = GRUCell  # type: ignore[misc, assignment]
     sys.modules["wandb"] = types.ModuleType("wandb")
 
 
@@ -127,9 +143,10 @@ def main() -> int:
     """Print the timing as the last line."""
     parser = argparse.ArgumentParser(description="Time popjaxrl.")
     parser.add_argument("checkout", type=Path)
+    parser.add_argument("memory", choices=RUNS)
     parser.add_argument("--small", action="store_true")
     options = parser.parse_args()
-    print(json.dumps(asdict(time_peer(options.checkout, options.small))))
+    print(json.dumps(asdict(time_peer(options.checkout, options.memory, options.small))))
     return 0
 
 

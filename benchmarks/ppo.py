@@ -19,7 +19,7 @@ import numpy as np
 
 from agents.experiment import load_experiment
 from agents.run import make_agent
-from benchmarks.peer import Peer, run_peer
+from benchmarks.peer import RUNS, Peer, run_peer
 from benchmarks.report import LEFT_OUT, Bench, arguments
 from benchmarks.timing import Timing, sample, seconds_of
 from ssmrl.errors import TrainingError
@@ -67,9 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv[:split])
     overrides = argv[split + 1 :]
 
-    peer = None
+    peers = {}
     if options.popjaxrl is not None:  # first, while this process has not yet claimed the GPU
-        peer = run_peer(options.popjaxrl, options.small)
+        memories = [name for name in options.only if name in RUNS]
+        peers = {name: run_peer(options.popjaxrl, name, options.small) for name in memories}
     bench = Bench.start(options)
     every = set(options.only) == set(SETTINGS)
     table = bench.table(
@@ -80,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             table.add(time_training(bench, name, options, overrides))
         except LEFT_OUT as error:
             table.skip(name, error)
-    if peer is not None:
-        table.add(peer_row(peer))
+    for name, peer in peers.items():
+        table.add(peer_row(name, peer))
     return 0
 
 
@@ -186,10 +187,10 @@ def time_halves(agent: Any, state: Any, num_seeds: int) -> dict[str, Timing]:
     return {"rollout": repeat(act, state, keys), "learn": repeat(learn, state, batch, keys)}
 
 
-def peer_row(peer: Peer) -> dict[str, Any]:
+def peer_row(name: str, peer: Peer) -> dict[str, Any]:
     """Return what is known of the peer, in the columns of the other rows."""
     return {
-        "setting": "popjaxrl s5",
+        "setting": f"popjaxrl {name}",
         "seeds": 1,
         "envs x steps": f"{peer.num_envs} x {peer.num_steps}",
         "epochs x minibatches": f"{peer.num_epochs} x {peer.num_minibatches}",
