@@ -1,7 +1,7 @@
 """What the commands about environments do."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -16,18 +16,27 @@ from rich.text import Text
 from agents.episode import picture
 from ssmrl.errors import UsageError
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def check(name: str, settings: Mapping[str, Any]) -> int:
     """Print what ``try_environment`` finds, subject by subject; 0 where there is no fault."""
     import envs
-    from envs.trial import try_environment
+    from envs.trial import Finding, own_words, try_environment
 
-    env, params = envs.make(name, **settings)
+    def findings() -> Iterator[Finding]:
+        try:
+            env, params = envs.make(name, **settings)
+        except UsageError:
+            raise
+        except Exception as error:  # of the environment's own code, which making it has traced
+            yield Finding("contract", fault=own_words(error))
+            return
+        yield from try_environment(env, params)
+
     console.print(name)
     faults = 0
-    for finding in try_environment(env, params):
+    for finding in findings():
         faults += finding.fault is not None
         mark = "FAULT" if finding.fault else "note " if finding.remark else "ok   "
         words = finding.fault or finding.remark
@@ -90,7 +99,7 @@ def for_terminal(drawn: str | np.ndarray | None) -> str | Text:
 
 def _ask(prompt: str) -> str:
     try:
-        return console.input(prompt).strip()
+        return console.input(prompt, markup=False).strip()
     except EOFError:
         return "q"
 
@@ -102,7 +111,8 @@ def read_action(typed: str, space: Any) -> jax.Array:
     try:
         numbers = np.array([float(word) for word in typed.replace(",", " ").split()])
         action = jnp.asarray(numbers.reshape(tuple(space.shape)), space.dtype)
-        fits = bool(contains(space, action)) and np.array_equal(action.ravel(), numbers)
+        rounded = jnp.issubdtype(space.dtype, jnp.integer) and (action.ravel() != numbers).any()
+        fits = bool(contains(space, action)) and not rounded
     except ValueError:
         fits = False
     if not fits:

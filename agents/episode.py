@@ -6,6 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from envs.wrappers.base import name_of
+from ssmrl.errors import UsageError
+
 
 @dataclass
 class Episode:
@@ -54,10 +57,21 @@ def record_episode(agent: Any, state: Any, seed: int, greedy: bool, max_steps: i
 
 
 def picture(env: Any, env_state: Any, params: Any) -> str | np.ndarray | None:
-    """Return what ``env.render`` draws, as text or as an array; None where it draws nothing."""
+    """Return what ``env.render`` draws, text or a uint8 array [H, W, 3]; None where it draws none.
+
+    Raises ``UsageError`` where it draws anything else.
+    """
     render = getattr(env, "render", None)
     drawn = None if render is None else render(env_state, params)
-    if drawn is None or isinstance(drawn, str | np.ndarray):
+    if drawn is None or isinstance(drawn, str):
+        return drawn
+    if isinstance(drawn, np.ndarray | jax.Array):
+        drawn = np.asarray(drawn)
+        if (drawn.dtype, drawn.shape[2:]) != (np.uint8, (3,)):
+            raise UsageError(
+                f"render of {name_of(env)!r} must return text or a uint8 array [H, W, 3], "
+                f"not {drawn.dtype}{list(drawn.shape)}"
+            )
         return drawn
     from matplotlib import pyplot
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -10,6 +10,7 @@ import gymnax
 
 from envs import bsuite, popgym, recall, suites
 from envs.adapters import LegacyGymnax, NoParams, is_legacy
+from envs.settings import as_number
 from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean
 
@@ -52,7 +53,7 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
     factory = _factory_of(name)
     named, takes_any = _keywords(factory)
     arguments = {
-        key: _as_number(name, key, value, named[key])
+        key: as_number(name, key, value, named[key])
         for key, value in settings.items()
         if key in named
     }
@@ -69,7 +70,7 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
         params = getattr(env, "default_params", NoParams())
 
     replaced = {
-        key: _as_number(name, key, value, getattr(params, key))
+        key: as_number(name, key, value, getattr(params, key))
         for key, value in settings.items()
         if key in fields
     }
@@ -126,22 +127,3 @@ def _unknown(name: str, key: str, known: set[str]) -> UsageError:
 
 def _is_dataclass(params: Any) -> bool:
     return dataclasses.is_dataclass(params) and not isinstance(params, type)
-
-
-def _as_number(name: str, key: str, value: Any, default: Any) -> Any:
-    """Return ``value`` with the type of ``default`` where both are numbers.
-
-    An integer in a float's place would change the state's type, a float in an integer's place
-    could not be a shape. What is no number (an array, say) is left to the environment.
-    """
-    if isinstance(default, bool) or not isinstance(default, int | float):
-        return value
-    if isinstance(value, str | list | tuple | dict) or value is None:
-        raise UsageError(f"environment {name!r}: {key} must be a number, not {value!r}")
-    if isinstance(default, float) and isinstance(value, int):
-        return float(value)
-    if isinstance(default, int) and isinstance(value, float):
-        if not value.is_integer():
-            raise UsageError(f"environment {name!r}: {key} must be whole, not {value!r}")
-        return int(value)
-    return value

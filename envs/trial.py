@@ -54,7 +54,7 @@ def try_environment(
             yield Finding(subject, fault=look())
         except Exception as error:  # of the environment's own code: nothing more can be tried
             own = not isinstance(error, UsageError)
-            yield Finding(subject, fault=_own_words(error) if own else str(error))
+            yield Finding(subject, fault=own_words(error) if own else str(error))
             return
     seen, again = played
     for subject, judge in (
@@ -190,7 +190,7 @@ def _differ(fingerprints: np.ndarray) -> bool:
     return len(np.unique(fingerprints)) > 1
 
 
-def _own_words(error: Exception) -> str:
+def own_words(error: Exception) -> str:
     """Return the error's first line and the line of the environment's code that it came from."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/jax/" not in f.filename]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""

@@ -93,6 +93,20 @@ def load(module: str, env: str, requirement: str) -> Any:
         ) from None
 
 
+@contextlib.contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Turn what a package says of settings that it refuses into ``UsageError``.
+
+    A keyword that it does not know passes: ``envs.make`` has the nearest names.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        if "unexpected keyword argument" in str(error):
+            raise
+        raise UsageError(f"environment {name!r}: {error.args[0]}") from None
+
+
 def check_id(prefix: str, env_id: str, known: Iterable[str]) -> None:
     """Raise ``UsageError`` where the suite has no ``env_id``."""
     known = list(known)

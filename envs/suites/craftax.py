@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.settings import as_number, check_at_least_one
 from envs.spaces import Box, Discrete
 from envs.suites.base import SuiteEnvironment, check_id, lenient, load
 
@@ -25,30 +26,36 @@ _NEVER = 2**31 - 1
 class Craftax(SuiteEnvironment):
     """A world to explore, survive and craft in; Craftax-Classic is Crafter's.
 
-    Observation: float32 from 0 to 1, a vector of symbols or pixels [height, width, 3]. Action:
+    Observation: float32, a vector of symbols or pixels [height, width, 3], from 0 to 1 (in the
+    whole Craftax attributes that have grown are shown above 1). Action:
     Discrete(17), in the whole Craftax Discrete(43). Reward: that of an achievement when it is
     first made, and a tenth of the health that is lost or won. Death (and in Craftax the victory
     over the boss) terminates; ``max_timesteps`` steps (10,000 and 100,000) truncate.
     ``info["Achievements/..."]`` is 100 for what was achieved, told in an episode's last step.
 
     The parameters are Craftax's own. Its worlds are dear: it resets a hundred times as slowly as
-    it steps.
+    it steps. On a CPU, jax 0.10 draws another map than from the same key alone where more than 8
+    are drawn at once; later ones do not.
 
     Args:
         env_id: one of ``IDS``.
+        max_timesteps: steps until truncation, at least 1; None for Craftax's own.
         **static: fields of Craftax's ``StaticEnvParams``, such as ``max_zombies``.
 
-    Raises ``UsageError`` where craftax is missing and for unknown names.
+    Raises ``UsageError`` where craftax is missing, for unknown names and for wrong numbers.
     """
 
-    def __init__(self, env_id: str, /, **static: Any):
+    def __init__(self, env_id: str, /, *, max_timesteps: int | None = None, **static: Any):
         name = f"{PREFIX}{env_id}"
+        check_at_least_one(name, max_timesteps=max_timesteps)
         suite = load("craftax.craftax_env", name, "ssmrl[craftax]")
         check_id(PREFIX, env_id, IDS)
         super().__init__(name)
         self._env = suite.make_craftax_env_from_name(env_id, auto_reset=False)
         if static:
-            self._env.static_env_params = self._env.static_env_params.replace(**static)
+            own = self._env.static_env_params
+            static = {k: as_number(name, k, v, getattr(own, k, v)) for k, v in static.items()}
+            self._env.static_env_params = own.replace(**static)
 
     @property
     def default_params(self) -> Any:
@@ -84,7 +91,8 @@ class Craftax(SuiteEnvironment):
 
     def observation_space(self, params: Any) -> Box:
         """Return the Box of symbols or pixels."""
-        return Box(0.0, 1.0, self._env.observation_space(params).shape, jnp.float32)
+        highest = jnp.inf if self.name.endswith("/Craftax-Symbolic-v1") else 1.0
+        return Box(0.0, highest, self._env.observation_space(params).shape, jnp.float32)
 
     def render(self, state: Any, params: Any = None) -> np.ndarray:
         """Return what a player sees: uint8 [height, width, 3]."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from envs.suites.base import check_id, load
+from envs.suites.base import check_id, load, refusals
 from envs.suites.physics import PhysicsEnvironment
 from ssmrl.errors import UsageError
 
@@ -70,9 +70,7 @@ class ControlSuite(PhysicsEnvironment):
         suite = load("mujoco_playground", name, "ssmrl[dmc]").dm_control_suite
         check_id(PREFIX, env_id, suite.ALL_ENVS)
         configuration = suite.get_default_config(env_id)
-        try:
+        with refusals(name):
             configuration.update_from_flattened_dict({**config, "impl": impl})
-        except (KeyError, TypeError) as error:
-            raise UsageError(f"environment {name!r}: {error.args[0]}") from None
-        env = suite.load(env_id, config=configuration)
+            env = suite.load(env_id, config=configuration)
         super().__init__(name, env, episode_length, action_repeat)

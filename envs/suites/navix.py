@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from envs.settings import check_at_least_one
 from envs.spaces import Box, Discrete
-from envs.suites.base import SuiteEnvironment, check_id, lenient, load
+from envs.suites.base import SuiteEnvironment, check_id, lenient, load, refusals
 from ssmrl.errors import UsageError
 
 PREFIX = "navix/"
@@ -33,6 +34,15 @@ IDS = (  # of every version; newer ones have more
     *(f"Navix-{task}-v0" for task in _OTHERS),
 )
 
+OBSERVATIONS = (
+    "categorical",
+    "categorical_first_person",
+    "rgb",
+    "rgb_first_person",
+    "symbolic",
+    "symbolic_first_person",
+)
+
 
 @struct.dataclass
 class NavixParams:
@@ -48,13 +58,13 @@ class Navix(SuiteEnvironment):
 
     Args:
         env_id: NAVIX's name.
-        observation: a function of ``navix.observations``, such as "symbolic_first_person", the
-            7 × 7 cells before the agent; None for the task's own choice.
+        observation: one of ``OBSERVATIONS``, such as "symbolic_first_person", the 7 × 7 cells
+            before the agent; None for the task's own choice.
         max_steps: until truncation, at least 1; None for NAVIX's own, 100 in its version 0.7 and
             4 * height * width later.
-        **settings: further arguments of the task, such as ``random_start``.
+        **settings: further arguments of the task that its name does not fix.
 
-    Raises ``UsageError`` where navix is missing, and for unknown names and observations.
+    Raises ``UsageError`` where navix is missing, for unknown names and for wrong settings.
     """
 
     def __init__(
@@ -69,16 +79,19 @@ class Navix(SuiteEnvironment):
         name = f"{PREFIX}{env_id}"
         suite = load("navix", name, "ssmrl[navix]")
         check_id(PREFIX, env_id, suite.registry())
+        check_at_least_one(name, max_steps=max_steps)
         if max_steps is not None:
-            if max_steps < 1:
-                raise UsageError(f"environment {name!r}: max_steps must be >= 1, not {max_steps}")
             settings["max_steps"] = max_steps
         if observation is not None:
-            if not callable(getattr(suite.observations, observation, None)):
-                raise UsageError(f"environment {name!r}: navix.observations has no {observation!r}")
+            if observation not in OBSERVATIONS:
+                known = ", ".join(OBSERVATIONS)
+                raise UsageError(
+                    f"environment {name!r}: observation must be {known}, not {observation!r}"
+                )
             settings["observation_fn"] = getattr(suite.observations, observation)
         super().__init__(name)
-        self._env = suite.make(env_id, **settings)
+        with refusals(name):
+            self._env = suite.make(env_id, **settings)
         self._draws = "rgb" in self._env.observation_fn.__name__
 
     @property

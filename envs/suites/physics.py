@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from envs.settings import check_at_least_one
 from envs.spaces import Box, Dict
 from envs.suites.base import SuiteEnvironment, lenient
-from ssmrl.errors import UsageError
 
 
 @struct.dataclass
@@ -53,10 +53,7 @@ class PhysicsEnvironment(SuiteEnvironment):
 
     def __init__(self, name: str, env: Any, episode_length: int = 1000, action_repeat: int = 1):
         super().__init__(name)
-        numbers = {"episode_length": episode_length, "action_repeat": action_repeat}
-        for what, number in numbers.items():
-            if number < 1:
-                raise UsageError(f"environment {name!r}: {what} must be >= 1, not {number}")
+        check_at_least_one(name, episode_length=episode_length, action_repeat=action_repeat)
         self._env = env
         self._episode_length = episode_length
         self._action_repeat = action_repeat
@@ -78,7 +75,7 @@ class PhysicsEnvironment(SuiteEnvironment):
     def advance(
         self, key: jax.Array, state: PhysicsState, action: Any, params: Any
     ) -> tuple[Any, PhysicsState, Any, Any, dict[str, Any]]:
-        """Simulate ``action_repeat`` frames, or as many as the episode still has."""
+        """Simulate ``action_repeat`` frames, or as many as there are until the termination."""
 
         def frame(carry: tuple[Any, jax.Array], _: None) -> tuple[tuple[Any, jax.Array], None]:
             ended = _terminated(carry[0])

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.settings import check_at_least_one
 from envs.spaces import Box, Discrete
 from envs.suites.base import SuiteEnvironment, check_id, load
 
@@ -49,12 +50,14 @@ class XLand(SuiteEnvironment):
 
     Args:
         env_id: the package's name.
+        max_steps: T, at least 1; None for the package's own.
 
-    Raises ``UsageError`` where the package is missing and for unknown names.
+    Raises ``UsageError`` where the package is missing, for unknown names and other numbers.
     """
 
-    def __init__(self, env_id: str, /):
+    def __init__(self, env_id: str, /, *, max_steps: int | None = None):
         name = f"{PREFIX}{env_id}"
+        check_at_least_one(name, max_steps=max_steps)
         suite = load("xminigrid", name, "ssmrl[xland]")
         check_id(PREFIX, env_id, suite.registered_environments())
         super().__init__(name)

@@ -1,5 +1,6 @@
 """Checkpoints that are either whole or not there, and that notice when they were damaged."""
 
+import itertools
 import json
 import zlib
 from pathlib import Path
@@ -63,7 +64,9 @@ class Checkpoints:
     def set_aside_after(self, update: int) -> None:
         """Rename what is newer, so that it does not stand in the way of what comes next."""
         for newer in [step for step in self._manager.all_steps() if step > update]:
-            (self._folder / str(newer)).rename(self._folder / f"damaged-{newer}")
+            names = (f"damaged-{newer}" + f"-{n}" * (n > 0) for n in itertools.count())
+            free = (path for name in names if not (path := self._folder / name).exists())
+            (self._folder / str(newer)).rename(next(free))
             self._manifest(newer).unlink(missing_ok=True)
         self._manager.reload()
 
@@ -81,7 +84,10 @@ class Checkpoints:
         return json.loads(path.read_text()) if path.exists() else None
 
     def _damaged(self, update: int) -> bool:
-        manifest = self._read_manifest(update)
+        try:
+            manifest = self._read_manifest(update)
+        except json.JSONDecodeError:
+            return True
         return manifest is not None and manifest["files"] != self._files(update)
 
     def _check_fits(self, update: int, like: Any) -> None:

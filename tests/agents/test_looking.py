@@ -3,6 +3,7 @@
 import io
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -61,7 +62,7 @@ def test_arrays_become_characters_of_two_pixels_each():
     [
         ("2", Discrete(3), 2),
         ("1 3", MultiDiscrete([2, 4]), [1, 3]),
-        ("0.5, -1", Box(-1.0, 1.0, (2,)), [0.5, -1.0]),
+        ("0.1, -1", Box(-1.0, 1.0, (2,)), np.float32([0.1, -1.0])),
     ],
 )
 def test_typed_action(typed, space, action):
@@ -81,6 +82,33 @@ def test_play(monkeypatch, capsys):
     assert "'nine' is no action" in printed
     assert "RepeatPrevious, step 2 of 51" in printed
     assert printed.splitlines()[-1].endswith("return 0.000 in 3 steps")
+
+
+def test_play_takes_brackets_for_what_they_are(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("[/]\n0.1\n?\nq\n"))
+    assert main(["play", "popgym/PositionOnlyPendulumEasy"]) == 0
+    printed = capsys.readouterr().out
+    assert "'[/]' is no action" in printed
+    assert "[cos " in printed
+
+
+class Bare:
+    """Draws whatever it is given."""
+
+    def render(self, state, params):
+        return state
+
+
+def test_pictures_of_own_environments():
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    assert isinstance(picture(Bare(), jnp.asarray(pixels), None), np.ndarray)
+    assert picture(Bare(), "text", None) == "text"
+    assert picture(Bare(), None, None) is None
+    sentence = (
+        r"render of 'Bare' must return text or a uint8 array \[H, W, 3\], not float32\[2, 3, 3\]"
+    )
+    with pytest.raises(UsageError, match=sentence):
+        picture(Bare(), pixels.astype(np.float32), None)
 
 
 def test_play_goes_on_after_an_end_and_stops_with_the_input(monkeypatch, capsys):

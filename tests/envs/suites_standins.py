@@ -289,7 +289,7 @@ def rgb(state):
     return state.cache.at[0].set(state.x.astype(jnp.uint8))
 
 
-def walls(state):
+def categorical(state):
     return jnp.full(2, state.x - 1)
 
 
@@ -300,7 +300,7 @@ class NavixWorld:
 
     def __init__(self, observation_fn=symbolic, max_steps=100, random_start=True):
         self.observation_fn, self.max_steps, self.random = observation_fn, max_steps, random_start
-        dtype = jnp.int32 if observation_fn is walls else jnp.uint8
+        dtype = jnp.int32 if observation_fn is categorical else jnp.uint8
         shape = (99,) if observation_fn is rgb else (2,)
         self.observation_space = SimpleNamespace(shape=shape, dtype=dtype)
 
@@ -321,7 +321,7 @@ def navix():
     suite = module(
         "navix",
         registry=lambda: {"Navix-Line-v0": None},
-        make=lambda name, **settings: NavixWorld(**settings),
-        observations=SimpleNamespace(symbolic=symbolic, rgb=rgb, walls=walls, RADIUS=3),
+        make=lambda name, **settings: NavixWorld(random_start=True, **settings),
+        observations=SimpleNamespace(symbolic=symbolic, rgb=rgb, categorical=categorical),
     )
     return (suite,)

@@ -93,6 +93,9 @@ def test_setting_where_there_is_none():
         ("popgym/RepeatPreviousEasy", "k", "4", "must be a number, not '4'"),
         ("popgym/RepeatPreviousEasy", "k", 4.5, "must be whole, not 4.5"),
         ("CartPole-v1", "max_steps_in_episode", 9.5, "must be whole, not 9.5"),
+        ("CartPole-v1", "max_steps_in_episode", True, "must be a number, not True"),
+        ("popgym/RepeatPreviousEasy", "legacy", "fasle", "must be true or false, not 'fasle'"),
+        ("popgym/RepeatPreviousEasy", "legacy", 1, "must be true or false, not 1"),
     ],
 )
 def test_settings_of_the_wrong_type(name, key, value, complaint):

@@ -195,6 +195,8 @@ def test_command(capsys):
     assert main(["check", "test_env_trial:Counts"]) == 1
     assert "FAULT  purity: reset or step changed" in capsys.readouterr().out
     assert main(["check", "popgym/Nothing"]) == 2
+    assert main(["check", "test_env_trial:PythonIf"]) == 1  # cannot even be made
+    assert "FAULT  contract: TracerBoolConversionError" in capsys.readouterr().out
 
 
 @pytest.mark.slow

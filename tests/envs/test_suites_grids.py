@@ -45,7 +45,7 @@ def walk(env, params, actions, key=KEY):
         (XLAND, {}),
         (NAVIX, {"max_steps": 8}),
         (NAVIX, {"max_steps": 8, "observation": "rgb"}),
-        (NAVIX, {"max_steps": 8, "observation": "walls"}),
+        (NAVIX, {"max_steps": 8, "observation": "categorical"}),
     ],
 )
 def test_nothing_is_at_fault(name, settings):
@@ -64,12 +64,12 @@ def test_craftax_tells_death_from_time():
     assert reward == (0.5, 0.5, 0.5)
     assert set(info) == {"Achievements/walk", "final_observation"}  # no discount
 
-    env, params = envs.make(CRAFTAX, max_timesteps=3)
-    first, obs, final, _, flags, _ = walk(env, params, [1, 1, 1])
-    end = flags.index((True, False)) if (True, False) in flags else 2
-    assert flags[end] == (True, end == 2)
-    np.testing.assert_allclose(final[end], first + (end + 1) / 4, rtol=1e-6)
-    assert float(obs[end][0]) < 0.25
+    for limit, both in ((3, False), (2, True)):
+        env, params = envs.make(CRAFTAX, max_timesteps=limit)
+        first, obs, final, _, flags, _ = walk(env, params, [1, 1])
+        assert flags == ((False, False), (True, both))
+        np.testing.assert_allclose(final[1], first + 2 / 4, rtol=1e-6)
+        assert float(obs[1][0]) < 0.25
 
 
 def test_craftax_settings():
@@ -91,6 +91,8 @@ def test_xland_tells_the_goal_from_time():
     assert reward[steps - 1] == pytest.approx(1 - 0.9 * steps / 5)
     assert (final[steps - 1] == 2).all()
 
+    env, params = envs.make(XLAND, max_steps=steps)
+    assert walk(env, params, [1] * steps)[4][-1] == (True, True)
     env, params = envs.make(XLAND, max_steps=2)
     first, _, final, reward, flags, _ = walk(env, params, [0, 0, 0])
     assert flags == ((False, False), (False, True), (False, False))
@@ -143,8 +145,8 @@ def test_navix_tells_the_goal_from_time():
     assert obs[end][0] in (0, 1)
     env, params = envs.make(NAVIX, max_steps=2)
     assert walk(env, params, [0, 0, 0])[4] == ((False, False), (False, True), (False, False))
-    env, params = envs.make(NAVIX, max_steps=3, random_start=False)
-    assert walk(env, params, [1, 1, 1])[4][2] == (True, True)
+    env, params = envs.make(NAVIX, max_steps=end + 1)
+    assert walk(env, params, [1, 1, 1])[4][end] == (True, True)
 
 
 def test_navix_keeps_pictures_only_where_it_draws():
@@ -153,21 +155,33 @@ def test_navix_keeps_pictures_only_where_it_draws():
     env, params = envs.make(NAVIX, observation="rgb")
     obs, state = env.reset(KEY, params)
     assert state.state.cache.shape == obs.shape == env.observation_space(params).shape == (99,)
-    env, params = envs.make(NAVIX, observation="walls")
+    env, params = envs.make(NAVIX, observation="categorical")
     space = env.observation_space(params)
     assert (space.low, space.dtype) == (-1, jnp.int32)
 
 
 @pytest.mark.parametrize(
-    ("settings", "complaint"),
+    ("name", "settings", "complaint"),
     [
-        ({"observation": "symbol"}, "navix.observations has no 'symbol'"),
-        ({"observation": "RADIUS"}, "navix.observations has no 'RADIUS'"),
-        ({"max_steps": 0}, "max_steps must be >= 1, not 0"),
-        ({"max_step": 3}, "has no parameter 'max_step'; did you mean 'max_steps'"),
+        (NAVIX, {"observation": "symbol"}, "symbolic_first_person, not 'symbol'"),
+        (NAVIX, {"observation": 5}, "symbolic_first_person, not 5"),
+        (NAVIX, {"max_steps": 0}, "max_steps must be >= 1, not 0"),
+        (NAVIX, {"max_steps": "abc"}, "max_steps must be whole, not 'abc'"),
+        (NAVIX, {"max_step": 3}, "has no parameter 'max_step'; did you mean 'max_steps'"),
+        (NAVIX, {"random_start": False}, "multiple values for keyword argument 'random_start'"),
+        (XLAND, {"max_steps": 0}, "max_steps must be >= 1, not 0"),
+        (CRAFTAX, {"max_timesteps": -5}, "max_timesteps must be >= 1, not -5"),
+        (CRAFTAX, {"size": 2.5}, "size must be whole, not 2.5"),
+        (CRAFTAX, {"size": "x"}, "size must be a number, not 'x'"),
     ],
 )
-def test_navix_wrong_settings(settings, complaint):
+def test_wrong_settings(name, settings, complaint):
     with pytest.raises(UsageError) as caught:
-        envs.make(NAVIX, **settings)
+        envs.make(name, **settings)
     assert complaint in str(caught.value)
+
+
+def test_attributes_of_the_whole_craftax_grow_beyond_one():
+    for name, highest in ((CRAFTAX, 1), ("craftax/Craftax-Symbolic-v1", np.inf)):
+        env, params = envs.make(name)
+        assert float(env.observation_space(params).high) == highest

@@ -51,6 +51,13 @@ def test_a_missing_dependency_is_named(tmp_path, monkeypatch):
         load("half_a_suite", "half/a", "half")
 
 
+def test_what_a_package_prints_is_no_output_of_ours(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a_loud_suite.py").write_text("print('hello')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    load("a_loud_suite", "loud/a", "loud")
+    assert tuple(capsys.readouterr()) == ("", "hello\n")
+
+
 def test_only_what_is_installed_is_listed(monkeypatch):
     monkeypatch.setattr(suites.importlib.util, "find_spec", lambda package: None)
     assert suites.names() == []

@@ -75,13 +75,24 @@ def test_damaged_checkpoint_is_passed_over(tmp_path, damage):
     assert_same(restored, state(1))
     assert warnings == ["checkpoint 2 is damaged and was passed over"]
 
+    for again in (7, 8):  # damaged ones may be many
+        checkpoints = Checkpoints(tmp_path)
+        checkpoints.set_aside_after(1)
+        assert checkpoints.newest() == 1
+        checkpoints.save(2, state(again))
+        update, restored, warnings = Checkpoints(tmp_path).restore(like())
+        assert (update, warnings) == (2, [])
+        assert_same(restored, state(again))
+    assert {p.name for p in tmp_path.glob("damaged*")} == {"damaged-2", "damaged-2-1"}
+
+
+def test_manifest_cut_off_is_damage(tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.set_aside_after(1)
-    assert checkpoints.newest() == 1
-    checkpoints.save(2, state(7))
-    update, restored, warnings = Checkpoints(tmp_path).restore(like())
-    assert (update, warnings) == (2, [])
-    assert_same(restored, state(7))
+    for update in (1, 2):
+        checkpoints.save(update, state(update))
+    (tmp_path / "2.json").write_text('{"leaves":')
+    update, _, warnings = Checkpoints(tmp_path).restore(like())
+    assert (update, warnings) == (1, ["checkpoint 2 is damaged and was passed over"])
 
 
 def test_state_of_another_config_is_not_called_damaged(tmp_path):

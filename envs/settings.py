@@ -1,0 +1,42 @@
+"""Values that people give to environments, by name, from the command line or YAML."""
+
+from typing import Any
+
+from ssmrl.errors import UsageError
+
+
+def as_number(env: str, key: str, value: Any, default: Any) -> Any:
+    """Return ``value`` with the type of ``default`` where that is a number or a flag.
+
+    An integer in a float's place would change the state's type, a float in an integer's place
+    could not be a shape. What is neither number nor text (an array, say) is left to the
+    environment, and so is everything where the default is no number.
+
+    Raises ``UsageError`` for text, for flags among numbers and numbers among flags, and for
+    fractions in an integer's place.
+    """
+    if not isinstance(default, bool | int | float):
+        return value
+    is_flag = isinstance(default, bool)
+    is_plain = value is None or isinstance(value, bool | int | float | str | list | tuple | dict)
+    if is_plain and (isinstance(value, bool) != is_flag or not isinstance(value, int | float)):
+        wanted = "true or false" if is_flag else "a number"
+        raise UsageError(f"environment {env!r}: {key} must be {wanted}, not {value!r}")
+    if isinstance(default, float) and isinstance(value, int):
+        return float(value)
+    if isinstance(default, int) and isinstance(value, float):
+        if not value.is_integer():
+            raise UsageError(f"environment {env!r}: {key} must be whole, not {value!r}")
+        return int(value)
+    return value
+
+
+def check_at_least_one(env: str, **numbers: Any) -> None:
+    """Raise ``UsageError`` where one of these is no whole number from 1 on; None passes."""
+    for key, value in numbers.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UsageError(f"environment {env!r}: {key} must be whole, not {value!r}")
+        if value < 1:
+            raise UsageError(f"environment {env!r}: {key} must be >= 1, not {value}")
