@@ -31,12 +31,8 @@ def as_number(env: str, key: str, value: Any, default: Any) -> Any:
     return value
 
 
-def check_at_least_one(env: str, **numbers: Any) -> None:
-    """Raise ``UsageError`` where one of these is no whole number from 1 on; None passes."""
-    for key, value in numbers.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise UsageError(f"environment {env!r}: {key} must be whole, not {value!r}")
-        if value < 1:
-            raise UsageError(f"environment {env!r}: {key} must be >= 1, not {value}")
+def check_range(env: str, key: str, value: float, low: float, high: float | None = None) -> None:
+    """Raise ``UsageError`` where a number is not ``low`` to ``high``."""
+    if value < low or (high is not None and value > high):
+        wanted = f">= {low}" if high is None else f"{low} to {high}"
+        raise UsageError(f"environment {env!r}: {key} must be {wanted}, not {value}")

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments.bsuite import memory_chain
 
+from envs.settings import check_range
 from envs.spaces import Box
-from ssmrl.errors import UsageError
 
 
 @struct.dataclass
@@ -44,9 +44,8 @@ class MemoryChain(memory_chain.MemoryChain):
     """
 
     def __init__(self, num_bits: int = 1, memory_length: int = 5):
-        for what, value in (("num_bits", num_bits), ("memory_length", memory_length)):
-            if value < 1:
-                raise UsageError(f"environment {self.name!r}: {what} must be >= 1, not {value}")
+        check_range(self.name, "num_bits", num_bits, 1)
+        check_range(self.name, "memory_length", memory_length, 1)
         super().__init__(num_bits)
         self._memory_length = memory_length
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment
 
+from envs.settings import check_range
 from envs.spaces import Box, Discrete
-from ssmrl.errors import UsageError
 
 
 @struct.dataclass
@@ -55,14 +55,8 @@ class UmbrellaChain(environment.Environment):
 
     def __init__(self, chain_length: int = 10, n_distractor: int = 0):
         super().__init__()
-        if chain_length < 1:
-            raise UsageError(
-                f"environment {self.name!r}: chain_length must be >= 1, not {chain_length}"
-            )
-        if n_distractor < 0:
-            raise UsageError(
-                f"environment {self.name!r}: n_distractor must be >= 0, not {n_distractor}"
-            )
+        check_range(self.name, "chain_length", chain_length, 1)
+        check_range(self.name, "n_distractor", n_distractor, 0)
         self._chain_length = chain_length
         self.n_distractor = n_distractor
 

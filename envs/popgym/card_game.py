@@ -9,8 +9,8 @@ from flax import struct
 from gymnax.environments import environment
 
 from envs.popgym.deck import CARDS_PER_DECK, NUM_SUITS, SYMBOLS, draw, ordered_deck, show
+from envs.settings import check_range
 from envs.spaces import Discrete
-from ssmrl.errors import UsageError
 
 
 @struct.dataclass
@@ -48,8 +48,7 @@ class CardGame(environment.Environment):
 
     def __init__(self, num_decks: int = 1, legacy: bool = False):
         super().__init__()
-        if num_decks < 1:
-            raise UsageError(f"environment {self.name!r}: num_decks must be >= 1, not {num_decks}")
+        check_range(self.name, "num_decks", num_decks, 1)
         self.num_decks = num_decks
         self.num_cards = CARDS_PER_DECK * num_decks
         self.legacy = legacy

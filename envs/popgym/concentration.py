@@ -9,6 +9,7 @@ from flax import struct
 from gymnax.environments import environment
 
 from envs.popgym.deck import CARDS_PER_DECK, SYMBOLS
+from envs.settings import check_range
 from envs.spaces import Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
 
@@ -62,8 +63,7 @@ class Concentration(environment.Environment):
 
     def __init__(self, num_decks: int = 1, num_kinds: int = 13, legacy: bool = False):
         super().__init__()
-        if num_decks < 1:
-            raise UsageError(f"environment {self.name!r}: num_decks must be >= 1, not {num_decks}")
+        check_range(self.name, "num_decks", num_decks, 1)
         if num_kinds not in (2, 13):
             raise UsageError(
                 f"environment {self.name!r}: num_kinds must be 2 (colours) or 13 (ranks), "

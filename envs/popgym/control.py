@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import environment
 
-from ssmrl.errors import UsageError
+from envs.settings import check_range
 
 
 class HalfSeen(environment.Environment):
@@ -20,11 +20,7 @@ class HalfSeen(environment.Environment):
 
     def __init__(self, max_steps_in_episode: int = 200, legacy: bool = False):
         super().__init__()
-        if max_steps_in_episode < 1:
-            raise UsageError(
-                f"environment {self.name!r}: max_steps_in_episode must be >= 1, "
-                f"not {max_steps_in_episode}"
-            )
+        check_range(self.name, "max_steps_in_episode", max_steps_in_episode, 1)
         self.obs_shape = (2,)
         self.legacy = legacy
         self._max_steps = max_steps_in_episode
@@ -71,10 +67,7 @@ class Noisy(HalfSeen):
         self, max_steps_in_episode: int = 200, noise_sigma: float = 0.1, legacy: bool = False
     ):
         super().__init__(max_steps_in_episode, legacy)
-        if noise_sigma < 0:
-            raise UsageError(
-                f"environment {self.name!r}: noise_sigma must be >= 0, not {noise_sigma}"
-            )
+        check_range(self.name, "noise_sigma", noise_sigma, 0)
         self._noise_sigma = noise_sigma
 
     @property

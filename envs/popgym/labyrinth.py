@@ -10,6 +10,7 @@ from flax import struct
 from gymnax.environments import environment
 
 from envs.popgym import maze
+from envs.settings import check_range
 from envs.spaces import Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
 
@@ -67,10 +68,7 @@ class Labyrinth(environment.Environment):
             raise UsageError(
                 f"environment {self.name!r}: size must be even and from 6 to 30, not {size}"
             )
-        if episode_length < 2:
-            raise UsageError(
-                f"environment {self.name!r}: episode_length must be >= 2, not {episode_length}"
-            )
+        check_range(self.name, "episode_length", episode_length, 2)
         self.side = size + 1
         self.cells = size // 2
         self.episode_length = episode_length

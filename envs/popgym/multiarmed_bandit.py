@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment
 
+from envs.settings import check_range
 from envs.spaces import Box, Discrete
-from ssmrl.errors import UsageError
 
 
 @struct.dataclass
@@ -50,10 +50,8 @@ class MultiarmedBandit(environment.Environment):
         self, num_bandits: int = 10, max_steps_in_episode: int = 200, legacy: bool = False
     ):
         super().__init__()
-        sizes = {"num_bandits": num_bandits, "max_steps_in_episode": max_steps_in_episode}
-        for key, value in sizes.items():
-            if value < 1:
-                raise UsageError(f"environment {self.name!r}: {key} must be >= 1, not {value}")
+        check_range(self.name, "num_bandits", num_bandits, 1)
+        check_range(self.name, "max_steps_in_episode", max_steps_in_episode, 1)
         self.num_bandits = num_bandits
         self.legacy = legacy
         self._max_steps = max_steps_in_episode

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.popgym.card_game import CardGame
-from ssmrl.errors import UsageError
+from envs.settings import check_range
 
 
 class RepeatPrevious(CardGame):
@@ -25,10 +25,7 @@ class RepeatPrevious(CardGame):
 
     def __init__(self, num_decks: int = 1, k: int = 4, legacy: bool = False):
         super().__init__(num_decks, legacy)
-        if not 1 <= k < self.num_cards:
-            raise UsageError(
-                f"environment {self.name!r}: k must be 1 to {self.num_cards - 1}, not {k}"
-            )
+        check_range(self.name, "k", k, 1, self.num_cards - 1)
         self.k = k
 
     @property

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from envs.recall.task import RecallTask, score
+from envs.settings import check_range
 from envs.spaces import MultiDiscrete
 
 MAX_KINDS = 127
@@ -50,9 +51,9 @@ class AssociativeRecall(RecallTask):
 
     def __init__(self, num_pairs: int = 8, num_keys: int = 16, num_values: int = 8):
         super().__init__()
-        self.check_range("num_pairs", num_pairs, 1, MAX_KINDS)
-        self.check_range("num_keys", num_keys, num_pairs, MAX_KINDS)
-        self.check_range("num_values", num_values, 2, MAX_KINDS)
+        check_range(self.name, "num_pairs", num_pairs, 1, MAX_KINDS)
+        check_range(self.name, "num_keys", num_keys, num_pairs, MAX_KINDS)
+        check_range(self.name, "num_values", num_values, 2, MAX_KINDS)
         self.num_pairs, self.num_keys = num_pairs, num_keys
         self.num_answers = num_values
 

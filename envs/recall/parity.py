@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from envs.recall.task import RecallTask, score
+from envs.settings import check_range
 from envs.spaces import Discrete
 
 
@@ -46,7 +47,7 @@ class Parity(RecallTask):
 
     def __init__(self, length: int = 64):
         super().__init__()
-        self.check_range("length", length, 1)
+        check_range(self.name, "length", length, 1)
         self._length = length
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from flax import struct
 
 from envs.recall.task import RecallTask, score
+from envs.settings import check_range
 from envs.spaces import Discrete
 from ssmrl.errors import UsageError
 
@@ -58,8 +59,8 @@ class Permutation(RecallTask):
 
     def __init__(self, num_cups: int = 5, moves: str = "permutations", length: int = 64):
         super().__init__()
-        self.check_range("num_cups", num_cups, 2, MAX_CUPS)
-        self.check_range("length", length, 1)
+        check_range(self.name, "num_cups", num_cups, 2, MAX_CUPS)
+        check_range(self.name, "length", length, 1)
         if moves not in MOVES:
             raise UsageError(
                 f"environment {self.name!r}: moves must be 'permutations' or 'swaps', not {moves!r}"

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from envs.recall.task import RecallTask, score
+from envs.settings import check_range
 from envs.spaces import Discrete
 from ssmrl.errors import UsageError
 
@@ -52,8 +53,8 @@ class SelectiveCopy(RecallTask):
 
     def __init__(self, num_tokens: int = 8, num_symbols: int = 8, distractor_fraction: float = 0.9):
         super().__init__()
-        self.check_range("num_tokens", num_tokens, 1)
-        self.check_range("num_symbols", num_symbols, 2, 127)
+        check_range(self.name, "num_tokens", num_tokens, 1)
+        check_range(self.name, "num_symbols", num_symbols, 2, 127)
         if not 0 <= distractor_fraction < 1:
             raise UsageError(
                 f"environment {self.name!r}: distractor_fraction must be at least 0 and below 1, "

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from envs.recall.task import RecallTask
+from envs.settings import check_range
 from envs.spaces import Box
 
 EAST, NORTH, WEST, SOUTH = range(4)
@@ -64,9 +65,9 @@ class TMaze(RecallTask):
 
     def __init__(self, corridor_length: int = 10, oracle_length: int = 0, lag_penalty: float = 1.0):
         super().__init__()
-        self.check_range("corridor_length", corridor_length, 1)
-        self.check_range("oracle_length", oracle_length, 0)
-        self.check_range("lag_penalty", lag_penalty, 0)
+        check_range(self.name, "corridor_length", corridor_length, 1)
+        check_range(self.name, "oracle_length", oracle_length, 0)
+        check_range(self.name, "lag_penalty", lag_penalty, 0)
         self._params = EnvParams(corridor_length, oracle_length, lag_penalty)
 
     @property

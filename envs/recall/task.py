@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from gymnax.environments import environment
 
 from envs.spaces import Discrete
-from ssmrl.errors import UsageError
 
 
 class RecallTask(environment.Environment):
@@ -39,12 +38,6 @@ class RecallTask(environment.Environment):
     def action_space(self, params: Any = None) -> Discrete:
         """Return the answer to give."""
         return Discrete(self.num_answers)
-
-    def check_range(self, what: str, value: float, low: int, high: int | None = None) -> None:
-        """Raise ``UsageError`` where an argument is not ``low`` to ``high``."""
-        if value < low or (high is not None and value > high):
-            wanted = f">= {low}" if high is None else f"{low} to {high}"
-            raise UsageError(f"environment {self.name!r}: {what} must be {wanted}, not {value}")
 
 
 def score(is_right: jax.Array, num_asked: jax.Array | int, is_asked: jax.Array) -> jax.Array:

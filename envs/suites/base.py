@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import environment
 
+from envs.settings import as_number, check_range
+from envs.spaces import Discrete
 from envs.suites.auto_reset import reset_where
 from envs.wrappers.base import Transition
 from ssmrl.errors import UsageError
@@ -35,6 +37,10 @@ class SuiteEnvironment(environment.Environment):
     def name(self) -> str:
         """The name by which ``envs.make`` knows it."""
         return self._name
+
+    def action_space(self, params: Any = None) -> Any:
+        """Return the space of actions, a Discrete unless a subclass has another."""
+        return Discrete(self.num_actions)
 
     def first(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         """Return the first observation of a new episode, and the state."""
@@ -114,6 +120,18 @@ def check_id(prefix: str, env_id: str, known: Iterable[str]) -> None:
         name = f"{prefix}{env_id}"
         nearest = did_you_mean(name, [f"{prefix}{other}" for other in known])
         raise UsageError(f"unknown environment {name!r}{nearest}")
+
+
+def time_limit(env: str, key: str, value: Any) -> int | None:
+    """Return a number of steps, or None, which stands for the suite's own.
+
+    Raises ``UsageError`` unless it is whole and at least 1.
+    """
+    if value is None:
+        return None
+    steps = as_number(env, key, value, default=1)
+    check_range(env, key, steps, 1)
+    return steps
 
 
 def _strong(x: Any, dtype: Any = None) -> jax.Array:

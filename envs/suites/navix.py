@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from envs.settings import check_at_least_one
-from envs.spaces import Box, Discrete
-from envs.suites.base import SuiteEnvironment, check_id, lenient, load, refusals
+from envs.spaces import Box
+from envs.suites.base import SuiteEnvironment, check_id, lenient, load, refusals, time_limit
 from ssmrl.errors import UsageError
 
 PREFIX = "navix/"
@@ -79,9 +78,8 @@ class Navix(SuiteEnvironment):
         name = f"{PREFIX}{env_id}"
         suite = load("navix", name, "ssmrl[navix]")
         check_id(PREFIX, env_id, suite.registry())
-        check_at_least_one(name, max_steps=max_steps)
-        if max_steps is not None:
-            settings["max_steps"] = max_steps
+        if (steps := time_limit(name, "max_steps", max_steps)) is not None:
+            settings["max_steps"] = steps
         if observation is not None:
             if observation not in OBSERVATIONS:
                 known = ", ".join(OBSERVATIONS)
@@ -119,10 +117,6 @@ class Navix(SuiteEnvironment):
     def num_actions(self) -> int:
         """The number of actions."""
         return len(self._env.action_set)
-
-    def action_space(self, params: Any = None) -> Discrete:
-        """Return the space of actions."""
-        return Discrete(self.num_actions)
 
     def observation_space(self, params: Any) -> Box:
         """Return the Box of bytes, or of integers where walls are -1.

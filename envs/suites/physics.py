@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from envs.settings import check_at_least_one
+from envs.settings import check_range
 from envs.spaces import Box, Dict
 from envs.suites.base import SuiteEnvironment, lenient
 
@@ -53,7 +53,8 @@ class PhysicsEnvironment(SuiteEnvironment):
 
     def __init__(self, name: str, env: Any, episode_length: int = 1000, action_repeat: int = 1):
         super().__init__(name)
-        check_at_least_one(name, episode_length=episode_length, action_repeat=action_repeat)
+        check_range(name, "episode_length", episode_length, 1)
+        check_range(name, "action_repeat", action_repeat, 1)
         self._env = env
         self._episode_length = episode_length
         self._action_repeat = action_repeat

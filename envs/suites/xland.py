@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.settings import check_at_least_one
-from envs.spaces import Box, Discrete
-from envs.suites.base import SuiteEnvironment, check_id, load
+from envs.spaces import Box
+from envs.suites.base import SuiteEnvironment, check_id, load, time_limit
 
 PREFIX = "xland/"
 PACKAGE = "xminigrid"
@@ -57,7 +56,7 @@ class XLand(SuiteEnvironment):
 
     def __init__(self, env_id: str, /, *, max_steps: int | None = None):
         name = f"{PREFIX}{env_id}"
-        check_at_least_one(name, max_steps=max_steps)
+        time_limit(name, "max_steps", max_steps)  # goes to the parameters
         suite = load("xminigrid", name, "ssmrl[xland]")
         check_id(PREFIX, env_id, suite.registered_environments())
         super().__init__(name)
@@ -90,10 +89,6 @@ class XLand(SuiteEnvironment):
     def num_actions(self) -> int:
         """The number of actions."""
         return int(self._env.num_actions(self._params))
-
-    def action_space(self, params: Any = None) -> Discrete:
-        """Return the space of actions."""
-        return Discrete(self.num_actions)
 
     def observation_space(self, params: Any) -> Box:
         """Return the Box of tiles and colours."""

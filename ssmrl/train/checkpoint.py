@@ -1,6 +1,5 @@
 """Checkpoints that are either whole or not there, and that notice when they were damaged."""
 
-import itertools
 import json
 import zlib
 from pathlib import Path
@@ -64,9 +63,10 @@ class Checkpoints:
     def set_aside_after(self, update: int) -> None:
         """Rename what is newer, so that it does not stand in the way of what comes next."""
         for newer in [step for step in self._manager.all_steps() if step > update]:
-            names = (f"damaged-{newer}" + f"-{n}" * (n > 0) for n in itertools.count())
-            free = (path for name in names if not (path := self._folder / name).exists())
-            (self._folder / str(newer)).rename(next(free))
+            aside = self._folder / f"damaged-{newer}"
+            while aside.exists():
+                aside = aside.with_name(f"{aside.name}-again")
+            (self._folder / str(newer)).rename(aside)
             self._manifest(newer).unlink(missing_ok=True)
         self._manager.reload()
 

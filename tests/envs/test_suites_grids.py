@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import suites_standins as standins
+import suites_standins_grids as grids
 
 import envs
 from envs.trial import try_environment
@@ -20,7 +21,7 @@ CRAFTAX, XLAND, NAVIX = (
 
 @pytest.fixture(autouse=True)
 def _packages(monkeypatch):
-    modules = (*standins.craftax(), *standins.xminigrid(), *standins.navix())
+    modules = (*grids.craftax(), *grids.xminigrid(), *grids.navix())
     standins.install(monkeypatch, *modules)
 
 
@@ -166,7 +167,7 @@ def test_navix_keeps_pictures_only_where_it_draws():
         (NAVIX, {"observation": "symbol"}, "symbolic_first_person, not 'symbol'"),
         (NAVIX, {"observation": 5}, "symbolic_first_person, not 5"),
         (NAVIX, {"max_steps": 0}, "max_steps must be >= 1, not 0"),
-        (NAVIX, {"max_steps": "abc"}, "max_steps must be whole, not 'abc'"),
+        (NAVIX, {"max_steps": "abc"}, "max_steps must be a number, not 'abc'"),
         (NAVIX, {"max_step": 3}, "has no parameter 'max_step'; did you mean 'max_steps'"),
         (NAVIX, {"random_start": False}, "multiple values for keyword argument 'random_start'"),
         (XLAND, {"max_steps": 0}, "max_steps must be >= 1, not 0"),

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import suites_standins as standins
+import suites_standins_grids as grids
 
 import envs
 from envs import suites
@@ -63,7 +64,7 @@ def test_only_what_is_installed_is_listed(monkeypatch):
     assert suites.names() == []
     assert not any(name.startswith(("brax/", "xland/")) for name in envs.names())
     monkeypatch.undo()
-    standins.install(monkeypatch, *standins.brax(), *standins.xminigrid())
+    standins.install(monkeypatch, *standins.brax(), *grids.xminigrid())
     names = suites.names()
     assert {"brax/ant", "xland/MiniGrid-MemoryS8"} <= set(names) <= set(envs.names())
     assert names == sorted(names)

@@ -83,7 +83,7 @@ def test_damaged_checkpoint_is_passed_over(tmp_path, damage):
         update, restored, warnings = Checkpoints(tmp_path).restore(like())
         assert (update, warnings) == (2, [])
         assert_same(restored, state(again))
-    assert {p.name for p in tmp_path.glob("damaged*")} == {"damaged-2", "damaged-2-1"}
+    assert {p.name for p in tmp_path.glob("damaged*")} == {"damaged-2", "damaged-2-again"}
 
 
 def test_manifest_cut_off_is_damage(tmp_path):
