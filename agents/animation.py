@@ -20,10 +20,8 @@ DPI = 80
 def animate(episode: Episode, title: str, out: Path) -> None:
     """Write an animation, one frame a step, to ``out``, a .gif.
 
-    Raises ``UsageError`` where ``out`` is of another kind or cannot be written.
+    Raises ``UsageError`` where ``out`` cannot be written.
     """
-    if out.suffix != ".gif":
-        raise UsageError(f"an episode is written as a .gif, not as {str(out)!r}")
     curves, cursors = _draw_curves(episode)
     font = ImageFont.truetype(findfont("DejaVu Sans Mono"), 13)
     frames = []

@@ -95,13 +95,15 @@ def render(path: str, out: str | None, seed: int, sampled: bool, max_steps: int)
     if max_steps < 1:
         raise UsageError(f"--max-steps must be above 0, not {max_steps}")
     folder = RunFolder.open(path)
+    target = Path(out) if out else folder.path / "episode.gif"
+    if target.suffix != ".gif":
+        raise UsageError(f"an episode is written as a .gif, not as {str(target)!r}")
     experiment = load_experiment(folder.path / "config.yaml")
     agent = make_agent(experiment)
     state = _restore(experiment, agent, folder)
     if experiment.num_seeds > 1:
         state = jax.tree.map(lambda leaf: leaf[0], state)
     episode = record_episode(agent, state, seed, not sampled, max_steps)
-    target = Path(out) if out else folder.path / "episode.gif"
     animate(episode, f"{experiment.memory.name} on {experiment.env.name}", target)
     console.print(f"return {sum(episode.rewards):.3f} in {len(episode.rewards)} steps; {target}")
     return 0
