@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Row, Table, arguments, device_facts, results_folder, slug
+from benchmarks.report import Row, arguments, device_facts, new_table, slug
 from benchmarks.timing import seconds_of
 
 PRESETS = ("paper/popgym", "quickstart")
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for cache in ("cold", "warm"):
                 facts, row = time_start(preset, folder, cache, options)
                 if table is None:  # this process leaves the device alone, and asks the others
-                    table = Table(results_folder(options, facts), "compile", facts, {})
+                    table = new_table(options, facts, "compile", {})
                 table.add({"preset": preset, "cache": cache, **row})
     return 0
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from agents import run
 from benchmarks.ppo import ENV, SMALL, SMALL_S5
-from benchmarks.report import Row, Table, arguments, device_facts, results_folder, slug
+from benchmarks.report import Row, arguments, device_facts, new_table, slug
 from ssmrl.report.plot import curve, plot_curves
 from ssmrl.train.config import parse_overrides
 from ssmrl.train.run_folder import RunFolder
@@ -40,17 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, metavar="FOLDER", help="where run folders are kept")
     options = parser.parse_args(argv)
 
-    facts = device_facts()
-    folder, name = results_folder(options, facts), f"learning-{slug(options.preset)}"
     settings = {"preset": options.preset, "seeds": options.seeds, "options": " ".join(ENV)}
-    table = Table(folder, name, facts, settings)
+    table = new_table(options, device_facts(), f"learning-{slug(options.preset)}", settings)
     with tempfile.TemporaryDirectory() as scratch:
         runs = [
             (path, train(path, options, options.runs or Path(scratch))) for path in options.only
         ]
         for path, trained in runs:
             table.add({"path": path, **describe(trained)})
-        plot_curves(runs, f"{options.preset} on {ENV[0].split('=')[1]}", folder / f"{name}.png")
+        title = f"{options.preset} on {ENV[0].split('=')[1]}"
+        plot_curves(runs, title, table.folder / f"{table.name}.png")
     return 0
 
 

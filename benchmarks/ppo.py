@@ -1,9 +1,10 @@
 """Time whole training: PPO in the published setting, with other memories, seeds and batches.
 
     python -m benchmarks.ppo [--only s5 s5-seeds gru s5-wide] [--seeds 8] [-- --OPTION VALUE ...]
+    python -m benchmarks.ppo --popjaxrl CHECKOUT [--only popjaxrl-s5 popjaxrl-gru ...]
 
-Options after ``--`` are those of ``ssmrl train``, for every row. Writes ppo.json and ppo.md, or
-with ``--only`` files named by the rows, such as ppo-gru.json.
+Options after ``--`` are those of ``ssmrl train``, for every row of ours. Writes ppo.json and
+ppo.md; with ``--name bfloat16`` ppo-bfloat16.json and .md.
 """
 
 import argparse
@@ -52,6 +53,7 @@ SETTINGS = {
         "paper/popgym", ("--ppo.num-envs=1024", "--ppo.num-steps=128", "--ppo.num-epochs=4")
     ),
 }
+PEERS = {f"popjaxrl-{memory}": memory for memory in RUNS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,30 +61,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     split = argv.index("--") if "--" in argv else len(argv)
     parser = arguments("Time the training of recurrent PPO.")
-    parser.add_argument("--only", nargs="+", choices=tuple(SETTINGS), default=tuple(SETTINGS))
+    parser.add_argument("--only", nargs="+", choices=(*SETTINGS, *PEERS), help="rows")
     parser.add_argument("--seeds", type=int, default=8, help="vmapped in the row s5-seeds")
     parser.add_argument("--updates", type=int, default=1, help="in each of the timed chunks")
     parser.add_argument("--repeats", type=int, default=5, help="timed chunks")
     parser.add_argument("--popjaxrl", type=Path, metavar="PATH", help="a checkout to compare with")
     options = parser.parse_args(argv[:split])
     overrides = argv[split + 1 :]
+    rows = options.only or [*SETTINGS, *(PEERS if options.popjaxrl else [])]
+    if options.popjaxrl is None and (peers := [name for name in rows if name in PEERS]):
+        parser.error(f"{peers[0]} is timed in a checkout of popjaxrl: give --popjaxrl PATH")
 
-    peers = {}
-    if options.popjaxrl is not None:  # first, while this process has not yet claimed the GPU
-        memories = [name for name in options.only if name in RUNS]
-        peers = {name: run_peer(options.popjaxrl, name, options.small) for name in memories}
     bench = Bench.start(options)
-    every = set(options.only) == set(SETTINGS)
-    table = bench.table(
-        "ppo" if every else "ppo-" + "-".join(options.only), options=" ".join([*ENV, *overrides])
-    )
-    for name in options.only:
+    table = bench.table("ppo", options=" ".join([*ENV, *overrides]))
+    for name in rows:
         try:
-            table.add(time_training(bench, name, options, overrides))
+            if name in PEERS:
+                row = peer_row(name, run_peer(options.popjaxrl, PEERS[name], options.small))
+            else:
+                row = time_training(bench, name, options, overrides)
+            table.add(row)
         except LEFT_OUT as error:
             table.skip(name, error)
-    for name, peer in peers.items():
-        table.add(peer_row(name, peer))
     return 0
 
 
@@ -190,7 +190,7 @@ def time_halves(agent: Any, state: Any, num_seeds: int) -> dict[str, Timing]:
 def peer_row(name: str, peer: Peer) -> dict[str, Any]:
     """Return what is known of the peer, in the columns of the other rows."""
     return {
-        "setting": f"popjaxrl {name}",
+        "setting": name,
         "seeds": 1,
         "envs x steps": f"{peer.num_envs} x {peer.num_steps}",
         "epochs x minibatches": f"{peer.num_epochs} x {peer.num_minibatches}",

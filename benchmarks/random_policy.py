@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
-from benchmarks.report import RESULTS, Row, Table, arguments, device_facts, write
+from benchmarks.report import RESULTS, Row, arguments, device_facts, new_table, write
 from envs.vector import VectorEnv
 from envs.wrappers import EpisodeStatistics
 from ssmrl.report.evaluation import Episodes, run_episodes
@@ -37,13 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=EPISODES, help="of each id")
     parser.add_argument("--only", nargs="+", metavar="ID", help="such as RepeatFirstEasy")
     options = parser.parse_args(argv)
-    folder = options.out or RESULTS
+    options.out = folder = options.out or RESULTS  # the same on every device
     if options.popgym:
         walk_popgym(folder, options)
         return 0
     theirs = {row["id"]: row for row in read(folder / f"{THEIRS}.json")}
     names = options.only or list(theirs)
-    table = Table(folder, "random-policy", device_facts(), {"episodes": options.episodes})
+    settings = {"episodes": options.episodes}
+    table = new_table(options, device_facts(), "random-policy", settings)
     for name in names:
         table.add(compare(name, ours(name, options.episodes), theirs[name]))
     return 0

@@ -29,6 +29,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"of the tables; by default {RESULTS}/DEVICE"
     )
+    parser.add_argument("--name", help="added to the names of the tables")
     parser.add_argument("--small", action="store_true", help="tiny sizes, to try it on a CPU")
     return parser
 
@@ -54,11 +55,6 @@ def device_facts() -> dict[str, Any]:
 def slug(text: str) -> str:
     """Return a name for files: small letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def results_folder(options: argparse.Namespace, facts: Mapping[str, Any]) -> Path:
-    """Return where the tables go; those of ``--small`` never go among the real ones."""
-    return options.out or RESULTS / (slug(facts["device"]) + ("-small" if options.small else ""))
 
 
 class Table:
@@ -88,6 +84,15 @@ class Table:
 
     def _write(self) -> None:
         write(self.folder, self.name, self.facts, self.settings, self.rows, self.notes)
+
+
+def new_table(
+    options: argparse.Namespace, facts: Mapping[str, Any], name: str, settings: Mapping[str, Any]
+) -> Table:
+    """Return an empty table; those of ``--small`` never go among the real ones."""
+    device = slug(facts["device"]) + ("-small" if options.small else "")
+    name = f"{name}-{options.name}" if options.name else name
+    return Table(options.out or RESULTS / device, name, facts, settings)
 
 
 def write(
@@ -145,12 +150,11 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Bench:
-    """One run of a benchmark: where its tables go, and what its rows are held against."""
+    """One run of a benchmark: its options, and what its rows are held against."""
 
-    folder: Path
+    options: argparse.Namespace
     facts: Mapping[str, Any]
     ceilings: Ceilings
-    profile: Path | None
 
     @classmethod
     def start(cls, options: argparse.Namespace) -> "Bench":
@@ -159,15 +163,16 @@ class Bench:
         ceilings = measure_ceilings(options.small)
         facts |= ceilings.facts()
         print(", ".join(f"{key} {_shown(value)}" for key, value in facts.items()), flush=True)
-        return cls(results_folder(options, facts), facts, ceilings, options.profile)
+        return cls(options, facts, ceilings)
 
     def table(self, name: str, **settings: Any) -> Table:
         """Return an empty table."""
-        return Table(self.folder, name, self.facts, settings)
+        return new_table(self.options, self.facts, name, settings)
 
     def trace(self, *labels: Any) -> Path | None:
         """Return the folder for the profile of a row, or None where none was asked for."""
-        return None if self.profile is None else self.profile / slug(" ".join(map(str, labels)))
+        profile = self.options.profile
+        return None if profile is None else profile / slug(" ".join(map(str, labels)))
 
 
 # What can keep one row from being timed and need not end the others: a thing that this device or

@@ -26,7 +26,7 @@ from ssmrl.train.config import parse_overrides
 
 ENVS = ("popgym/RepeatPreviousEasy", "popgym/PositionOnlyCartPoleEasy", "CartPole-v1")
 NUM_ENVS = (64, 1024, 16384)
-NUM_STEPS = 256  # of each environment in a timed roll-out
+NUM_STEPS = 64  # of each environment in a timed roll-out: long observations fill a GPU
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,13 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--envs", nargs="+", default=ENVS, metavar="ID", help="environments; * stands for anything"
     )
     parser.add_argument("--policies", nargs="+", choices=tuple(POLICIES), default=tuple(POLICIES))
-    parser.add_argument("--name", help="added to the name of the table")
     parser.add_argument("--num-envs", nargs="+", type=int, help="how many copies of them")
     options = parser.parse_args(argv)
     bench = Bench.start(options)
     num_steps = 16 if options.small else NUM_STEPS
-    name = "-".join(["rollout", *([options.name] if options.name else [])])
-    table = bench.table(name, steps=num_steps, network="paper/popgym")
+    table = bench.table("rollout", steps=num_steps, network="paper/popgym")
     sizes = options.num_envs or ((8,) if options.small else NUM_ENVS)
     for env, num_envs, policy in product(known(options.envs), sizes, options.policies):
         try:

@@ -1,7 +1,7 @@
 """Tables: Markdown is made from the JSON beside it, and nothing tiny goes among real results."""
 
 import json
-from types import SimpleNamespace
+from argparse import Namespace
 
 from benchmarks import report
 
@@ -29,12 +29,15 @@ def test_tables_are_written_from_json(tmp_path):
     assert "mosaic was left out: needs a GPU" in lines
 
 
-def test_folder_is_named_by_the_device():
-    options = SimpleNamespace(out=None, small=False)
-    name = report.results_folder(options, FACTS).as_posix()
-    assert name == "benchmarks/results/nvidia-h100-80gb-hbm3"
-    options.small = True
-    assert report.results_folder(options, FACTS).as_posix() == name + "-small"
+def test_tables_are_named_by_device_and_by_option():
+    options = Namespace(out=None, small=False, name=None)
+    table = report.new_table(options, FACTS, "ppo", {})
+    assert table.folder.as_posix() == "benchmarks/results/nvidia-h100-80gb-hbm3"
+    assert table.name == "ppo"
+    options.small, options.name = True, "bfloat16"
+    table = report.new_table(options, FACTS, "ppo", {})
+    assert table.folder.as_posix() == "benchmarks/results/nvidia-h100-80gb-hbm3-small"
+    assert table.name == "ppo-bfloat16"
 
 
 def test_facts_name_no_folders():

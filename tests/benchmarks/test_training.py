@@ -50,9 +50,10 @@ def test_flops_are_those_of_the_published_network(name):
 def test_ppo(tmp_path, monkeypatch):
     monkeypatch.setattr(timing, "AT_LEAST", 0.005)
     options = ["--only", "gru", "--repeats", "2", "--profile", str(tmp_path / "traces")]
+    options += ["--name", "mlp"]
     extra = ["--", "--memory.name=mlp", "--ppo.num-steps=8"]
     assert ppo.main(["--small", "--out", str(tmp_path), *options, *extra]) == 0
-    (row,) = json.loads((tmp_path / "ppo-gru.json").read_text())["rows"]
+    (row,) = json.loads((tmp_path / "ppo-mlp.json").read_text())["rows"]
     assert row["setting"] == "gru"
     assert row["envs x steps"] == "8 x 8"
     assert row["steps/s"] == pytest.approx(64 / row["update s"], rel=2e-3)
