@@ -101,7 +101,7 @@ def time_training(
     halves = time_halves(agent, state, num_seeds)
     c = agent.config
     steps = agent.steps_per_update * num_seeds
-    floor = flops / bench.ceilings.matmul
+    floor = flops / bench.ceilings.matmul[c.compute_dtype]
     return {
         "setting": name,
         "seeds": num_seeds,

@@ -1,4 +1,4 @@
-"""The recurrence to be timed: a problem, two operators to compare with, and a loop in float64."""
+"""The recurrence to be timed: a problem, operators to compare with, and a loop in float64."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -61,11 +61,23 @@ def draw_problem(num_steps: int, batch: int, states: int) -> Problem:
     )
 
 
-def three_element(a: jax.Array, b: jax.Array, start: jax.Array, initial_state: jax.Array):
-    """Scan (A, b, reset) with the operator of Lu et al. 2023, section 3.1, in complex64.
+def published(a: jax.Array, b: jax.Array, start: jax.Array, initial_state: jax.Array):
+    """Scan (A, b, reset) as the code of Lu et al. 2023 does: resets are floats that weigh both."""
 
-    The first state is put in front as the input of a step of its own, as its authors do.
-    """
+    def combine(earlier, later):
+        (a_i, b_i, c_i), (a_j, b_j, c_j) = earlier, later
+        keep = 1 - c_j
+        return (
+            a_j * a_i * keep + a_j * c_j,
+            (a_j * b_i + b_j) * keep + b_j * c_j,
+            c_i * keep + c_j,
+        )
+
+    return _with_resets(combine, a, b, start.astype(jnp.float32), initial_state)
+
+
+def three_element(a: jax.Array, b: jax.Array, start: jax.Array, initial_state: jax.Array):
+    """Scan (A, b, reset) with the operator of Lu et al. 2023, section 3.1: resets select."""
 
     def combine(earlier, later):
         (a_i, b_i, c_i), (a_j, b_j, c_j) = earlier, later
@@ -75,6 +87,11 @@ def three_element(a: jax.Array, b: jax.Array, start: jax.Array, initial_state: j
             c_i | c_j,
         )
 
+    return _with_resets(combine, a, b, start, initial_state)
+
+
+def _with_resets(combine: Callable, a, b, start, initial_state):
+    """Scan (A, b, reset); the first state goes in front as the input of a step of its own."""
     b = jnp.concatenate([initial_state[None], b])
     start = jnp.concatenate([jnp.zeros_like(start[:1]), start])[..., None]
     return lax.associative_scan(combine, (jnp.broadcast_to(a, b.shape), b, start))[1][1:]
@@ -92,11 +109,15 @@ def folded(a: jax.Array, b: jax.Array, start: jax.Array, initial_state: jax.Arra
     return lax.associative_scan(combine, (a, b))[1]
 
 
-REFERENCES: dict[str, Scan] = {"three-element": three_element, "folded": folded}
+REFERENCES: dict[str, Scan] = {
+    "published": published,
+    "three-element": three_element,
+    "folded": folded,
+}
 
 
 def scans(problem: Problem, names: Iterable[str]) -> Iterator[tuple[str, Scan, Problem]]:
-    """Yield the two references, in complex64 under plain autodiff, and the library's scans."""
+    """Yield the references, in complex64 under plain autodiff, and the library's scans."""
     for name, reference in REFERENCES.items():
         yield name, reference, problem.as_complex()
     for name in names:

@@ -87,7 +87,7 @@ def time_s5(bench: Bench, agent: Any, trace: Any) -> tuple[Timing, float]:
     state = jax.jit(agent.init)(jax.random.key(0))
     timing = _time(jax.jit(agent.rollout), state, trace)
     flops = step_flops(state.params) * agent.steps_per_update
-    return timing, flops / bench.ceilings.matmul
+    return timing, flops / bench.ceilings.matmul[agent.config.compute_dtype]
 
 
 def time_random(bench: Bench, agent: Any, trace: Any) -> tuple[Timing, float]:

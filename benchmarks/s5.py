@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import recurrence as rec
 from benchmarks.report import LEFT_OUT, Bench
-from benchmarks.timing import measure
+from benchmarks.timing import DTYPES, measure
 from ssmrl.memory.s5 import S5
 
 LAYER_SHAPES = [(1024, 512, 256), (1024, 8, 128)]  # T, B, N complex states; 2N features
@@ -39,26 +39,28 @@ def time_layers(bench: Bench, names: Sequence[str], options: argparse.Namespace)
     """Time projections, scan, read-out and feed-through together, with and without the gate."""
     table = bench.table("scan-layer", resets=rec.RESETS, features="2N")
     shapes = SMALL_LAYER_SHAPES if options.small else LAYER_SHAPES
-    for shape, label, name, backward in product(shapes, LAYERS, names, (False, True)):
+    rows = product(shapes, LAYERS, DTYPES, names, (False, True))
+    for shape, label, dtype, name, backward in rows:
         num_steps, batch, states = shape
         direction = rec.DIRECTIONS[backward]
-        trace = bench.trace("layer", *shape, label, direction, name)
+        trace = bench.trace("layer", *shape, label, dtype, direction, name)
         try:
             layer = make_layer(label, states, name)
-            fn, args = layer_call(layer, num_steps, batch, backward)
+            fn, args = layer_call(layer, num_steps, batch, dtype, backward)
             timing = measure(fn, *args, trace=trace)
         except LEFT_OUT as error:
-            table.skip(f"layer {label}, {name}, {direction} at {shape}", error)
+            table.skip(f"layer {label}, {dtype}, {name}, {direction} at {shape}", error)
             continue
         gate_outputs = 0 if layer.glu == "none" else 2 * layer.features
         sizes = (layer.features, states, gate_outputs, num_steps * batch)
         flops = layer_flops(*sizes, backward)
-        products = flops / bench.ceilings.matmul
+        products = flops / bench.ceilings.matmul[dtype]
         scan = rec.floor_bytes(num_steps, batch, states, backward) / bench.ceilings.copy
         table.add(
             {
                 **dict(zip("TBN", shape, strict=True)),
                 "layer": label,
+                "dtype": dtype,
                 "direction": direction,
                 "scan": name,
                 **timing.columns(),
@@ -76,10 +78,15 @@ def make_layer(label: str, states: int, implementation: str) -> S5:
     return S5(**options, num_layers=1, implementation=implementation)
 
 
-def layer_call(layer: S5, num_steps: int, batch: int, backward: bool) -> tuple[Callable, tuple]:
-    """Return a function and its arguments: y and the last state, or the gradients by all inputs."""
+def layer_call(
+    layer: S5, num_steps: int, batch: int, dtype: str, backward: bool
+) -> tuple[Callable, tuple]:
+    """Return a function and its arguments: y and the last state, or the gradients by all inputs.
+
+    Inputs and outputs are of the dtype; parameters and states stay float32.
+    """
     problem = rec.draw_problem(num_steps, batch, layer.num_states)  # inputs as wide as states
-    x, state = problem.b, problem.initial_state
+    x, w, state = problem.b.astype(dtype), problem.w.astype(dtype), problem.initial_state
 
     def forward(params: Any, x: jax.Array, state: jax.Array, start: jax.Array) -> Any:
         return layer.apply(params, (state,), x, start, method="scan")[::-1]
@@ -88,7 +95,7 @@ def layer_call(layer: S5, num_steps: int, batch: int, backward: bool) -> tuple[C
     params = jax.jit(partial(layer.init, method="step"))(jax.random.key(0), *first)
     if not backward:
         return forward, (params, x, state, problem.start)
-    return _gradients(forward), (params, x, state, problem.start, problem.w)
+    return _gradients(forward), (params, x, state, problem.start, w)
 
 
 def _gradients(forward: Callable) -> Callable:
@@ -124,7 +131,8 @@ def time_lengths(bench: Bench, names: Sequence[str], options: argparse.Namespace
             table.skip(f"length {num_steps}", error)
             continue
         shape = (memory.features, memory.num_states, 2 * memory.features, tokens)
-        floor = memory.num_layers * layer_flops(*shape, backward=True) / bench.ceilings.matmul
+        flops = memory.num_layers * layer_flops(*shape, backward=True)
+        floor = flops / bench.ceilings.matmul["float32"]
         table.add(
             {
                 "T": num_steps,

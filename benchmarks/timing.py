@@ -20,6 +20,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 UNIT = 16  # calls in one compiled loop
 AT_LEAST = 0.05  # seconds of a batch
 REPEATS = 5  # batches
+DTYPES = ("float32", "bfloat16")  # of matrix products
 CACHE_BYTES = 50e6  # the L2 cache of an H100: less data than this may never leave it between calls
 
 
@@ -130,16 +131,14 @@ class Ceilings:
     """What this device can do at the most, measured."""
 
     copy: float  # bytes read and written per second by a large elementwise copy
-    matmul: float  # float32 FLOP per second at the default precision (tf32 on an H100)
-    matmul_bf16: float  # bfloat16 FLOP per second
+    matmul: dict[str, float]  # FLOP per second by dtype; float32 at default precision, often tf32
     call: float  # seconds of the smallest call in the compiled loop
 
     def facts(self) -> dict[str, float]:
         """Return them as they are printed, with units."""
         return {
             "copy GB/s": self.copy / 1e9,
-            "matmul float32 TFLOP/s": self.matmul / 1e12,
-            "matmul bfloat16 TFLOP/s": self.matmul_bf16 / 1e12,
+            **{f"matmul {dtype} TFLOP/s": rate / 1e12 for dtype, rate in self.matmul.items()},
             "smallest call in the loop us": self.call * 1e6,
         }
 
@@ -152,7 +151,7 @@ def measure_ceilings(small: bool) -> Ceilings:
     elements = 2**18 if small else 2**28
     size = 256 if small else 8192
 
-    def matmul_rate(dtype: Any) -> float:
+    def matmul_rate(dtype: str) -> float:
         key_a, key_b = jax.random.split(jax.random.key(0))
         a, b = (jax.random.normal(key, (size, size), dtype) for key in (key_a, key_b))
         seconds, multiply = measure(jnp.matmul, a, b).median, jax.jit(jnp.matmul)
@@ -165,7 +164,6 @@ def measure_ceilings(small: bool) -> Ceilings:
     call = measure(lambda x: x + 1, jnp.zeros(1)).median
     return Ceilings(
         copy=2 * 4 * elements / copy,
-        matmul=matmul_rate(jnp.float32),
-        matmul_bf16=matmul_rate(jnp.bfloat16),
+        matmul={dtype: matmul_rate(dtype) for dtype in DTYPES},
         call=call,
     )

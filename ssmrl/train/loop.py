@@ -64,7 +64,8 @@ def make_chunk(agent: Agent, num_seeds: int) -> jax.stages.Wrapped:
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(numbers)]
         return state, metrics, jnp.stack(finite).all()
 
-    update = checked_update if num_seeds == 1 else jax.vmap(checked_update)
+    # Jitted, so that the shapes of metrics and the loop share one trace of it.
+    update = jax.jit(checked_update if num_seeds == 1 else jax.vmap(checked_update), inline=True)
 
     def body(_: int, carry: tuple) -> tuple:
         state, metrics, broken = carry

@@ -3,10 +3,10 @@
 import pytest
 
 from benchmarks import report
-from benchmarks.timing import Ceilings
+from benchmarks.timing import DTYPES, Ceilings
 
 
 @pytest.fixture(autouse=True)
 def given_ceilings(monkeypatch):
-    ceilings = Ceilings(copy=1e10, matmul=1e11, matmul_bf16=1e11, call=1e-6)
+    ceilings = Ceilings(copy=1e10, matmul=dict.fromkeys(DTYPES, 1e11), call=1e-6)
     monkeypatch.setattr(report, "measure_ceilings", lambda small: ceilings)

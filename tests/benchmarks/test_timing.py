@@ -87,7 +87,7 @@ def test_ceilings_notice_skipped_work(monkeypatch):
     monkeypatch.setattr(timing, "AT_LEAST", 0.005)
     ceilings = timing.measure_ceilings(small=True)
     assert ceilings.copy > 1e8
-    assert ceilings.matmul > 1e8
+    assert min(ceilings.matmul.values()) > 1e8
     monkeypatch.setattr(timing, "measure", lambda *_: timing.Timing(1e-9, 1e-9, 1e-9, 1, 1))
     with pytest.raises(RuntimeError, match="in the timing loop"):
         timing.measure_ceilings(small=True)
