@@ -182,11 +182,12 @@ def step_layer(
     u_BxH = _before(options, w, x_BxH)
     kept_BxN = jnp.where(start_B[..., None], 0, state_BxN)
     kept_BxN = pl.multiply_whole(as_rank_of(kept_BxN, w.lambda_bar_N), kept_BxN)
+    read_BxN = kept_BxN.astype(x_BxH.dtype)
     if w.direct_HxH is not None:  # ready before the input is; fused with the next state it is not
-        kept_BxN = lax.optimization_barrier(kept_BxN)
+        kept_BxN, read_BxN = lax.optimization_barrier((kept_BxN, read_BxN))
     state_BxN = kept_BxN + jnp.matmul(u_BxH, w.b_bar_HxN, preferred_element_type=jnp.float32)
     if w.direct_HxH is not None:
-        z_BxH = kept_BxN.astype(x_BxH.dtype) @ w.c_NxH + u_BxH @ w.direct_HxH
+        z_BxH = read_BxN @ w.c_NxH + u_BxH @ w.direct_HxH
     else:
         z_BxH = add_scaled(state_BxN.astype(x_BxH.dtype) @ w.c_NxH, w.d_H, u_BxH)
     return _after(options, w, x_BxH, z_BxH), state_BxN
