@@ -54,7 +54,7 @@ def run_peer(checkout: Path, memory: str, small: bool) -> Peer:
     """Time the peer in a fresh process; this one has to leave the device idle meanwhile."""
     command = [sys.executable, "-m", "benchmarks.peer", str(checkout), memory]
     command += ["--small"] * small
-    # Importing gymnax has reserved most of a GPU's memory here: take of the rest what is needed.
+    # This process holds most of a GPU's memory: take what is needed of the rest.
     env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout
     return Peer(**json.loads(output.splitlines()[-1]))

@@ -75,19 +75,27 @@ def test_what_is_no_action(typed):
         read_action(typed, Discrete(3))
 
 
-def test_play(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stdin", io.StringIO("1\n\nnine\n?\n3\nq\n"))
-    assert main(["play", "popgym/RepeatPreviousEasy"]) == 0
-    printed = capsys.readouterr().out
+@pytest.fixture
+def play(monkeypatch, capsys):
+    """Return ``play(env, typed)``: what is printed while these lines are typed."""
+
+    def play(env, typed):
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        assert main(["play", env]) == 0
+        return capsys.readouterr().out
+
+    return play
+
+
+def test_play(play):
+    printed = play("popgym/RepeatPreviousEasy", "1\n\nnine\n?\n3\nq\n")
     assert "'nine' is no action" in printed
     assert "RepeatPrevious, step 2 of 51" in printed
     assert printed.splitlines()[-1].endswith("return 0.000 in 3 steps")
 
 
-def test_play_takes_brackets_for_what_they_are(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stdin", io.StringIO("[/]\n0.1\n?\nq\n"))
-    assert main(["play", "popgym/PositionOnlyPendulumEasy"]) == 0
-    printed = capsys.readouterr().out
+def test_play_takes_brackets_for_what_they_are(play):
+    printed = play("popgym/PositionOnlyPendulumEasy", "[/]\n0.1\n?\nq\n")
     assert "'[/]' is no action" in printed
     assert "[cos " in printed
 

@@ -93,8 +93,10 @@ def test_seed_inside_a_vmap_equals_the_seed_alone(make_agent):
     np.testing.assert_allclose(metrics["loss"].total[2], alone_metrics["loss"].total, atol=1e-4)
 
 
-def test_no_transfers_and_one_compilation(make_agent):
-    agent = make_agent()
+def test_no_transfers_one_trace_and_one_compilation(make_agent, monkeypatch):
+    agent, traces = make_agent(), []
+    update = agent.update
+    monkeypatch.setattr(agent, "update", lambda state: (traces.append(state), update(state))[1])
     chunk = loop.make_chunk(agent, num_seeds=1)
     state = loop.init_seeds(agent, seed=0, num_seeds=1)
     counts = [jax.device_put(np.int32(n)) for n in (1, 2, 1)]
@@ -102,7 +104,7 @@ def test_no_transfers_and_one_compilation(make_agent):
         for count in counts:
             state, _, _ = chunk(state, count)
     assert int(state.update) == 4
-    assert chunk._cache_size() == 1
+    assert len(traces) == chunk._cache_size() == 1
 
 
 def test_target_kl_skips_the_rest_of_the_epochs(make_agent):
