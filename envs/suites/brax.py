@@ -1,8 +1,10 @@
 """Brax's environments: ``brax/ant``."""
 
+import inspect
 import warnings
 from typing import Any
 
+from envs.settings import as_number
 from envs.suites.base import check_id, load, refusals
 from envs.suites.physics import PhysicsEnvironment
 from ssmrl.errors import UsageError
@@ -35,7 +37,8 @@ class Brax(PhysicsEnvironment):
         action_repeat: frames per step.
         **settings: arguments of the environment's class, such as ``ctrl_cost_weight``.
 
-    Raises ``UsageError`` where brax is missing, and for unknown names and backends.
+    Raises ``UsageError`` where brax is missing, for unknown names and backends, and for text in a
+    number's place.
     """
 
     def __init__(
@@ -54,6 +57,11 @@ class Brax(PhysicsEnvironment):
             raise UsageError(f"environment {name!r}: backend must be {known}, not {backend!r}")
         suite = load("brax.envs", name, "brax")
         check_id(PREFIX, env_id, sorted({*suite._envs} - {"swimmer"}))
+        own = inspect.signature(suite._envs[env_id]).parameters
+        settings = {
+            key: as_number(name, key, value, own[key].default) if key in own else value
+            for key, value in settings.items()
+        }
         chosen = {} if backend is None else {"backend": backend}
         with warnings.catch_warnings():  # that brax is no longer developed
             warnings.simplefilter("ignore", UserWarning)

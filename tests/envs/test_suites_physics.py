@@ -168,6 +168,7 @@ def test_settings_reach_the_suites():
         ("brax/walker", {"backend": "own"}, "backend must be generalized, positional, spring, mjx"),
         ("brax/walker", {"backend": "spring"}, "'brax/walker': Unsupported backend: spring."),
         ("brax/walker", {"dict_ob": 1}, "has no parameter 'dict_ob'"),
+        ("brax/walker", {"dict_obs": "no"}, "dict_obs must be true or false, not 'no'"),
         ("brax/walker", {"episode_length": 0}, "episode_length must be >= 1, not 0"),
         ("dmc/WalkerWalk", {"action_repeat": 0}, "action_repeat must be >= 1, not 0"),
         ("dmc/WalkerWalk", {"impl": "c"}, "impl must be jax or warp, not 'c'"),
