@@ -110,6 +110,8 @@ def read_action(typed: str, space: Any) -> jax.Array:
 
     try:
         numbers = np.array([float(word) for word in typed.replace(",", " ").split()])
+        if not np.isfinite(numbers).all():
+            raise ValueError
         action = jnp.asarray(numbers.reshape(tuple(space.shape)), space.dtype)
         rounded = jnp.issubdtype(space.dtype, jnp.integer) and (action.ravel() != numbers).any()
         fits = bool(contains(space, action)) and not rounded

@@ -5,9 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envs.spaces import contains
+from envs.spaces import Box, Space, contains
 
 NUM_ENVS = 32
+HUGE = 1e6  # a bound beyond which stands for none
 
 
 def play_randomly(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict[str, jax.Array]:
@@ -19,7 +20,7 @@ def play_randomly(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict
 
     def one(key: jax.Array, state: Any) -> tuple[Any, dict[str, jax.Array]]:
         key_action, key_step = jax.random.split(key)
-        step = env.step(key_step, state, action_space.sample(key_action), params)
+        step = env.step(key_step, state, sample(action_space, key_action), params)
         obs, state, reward, terminated, truncated, info = step
         final = info["final_observation"]
         return state, {
@@ -45,6 +46,15 @@ def play_randomly(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict
     return facts | jax.lax.scan(step, state, jax.random.split(key, num_steps))[1]
 
 
+def sample(space: Space, key: jax.Array) -> jax.Array:
+    """Return a random element; where a Box has no bound, within 1 of 0 or of the other bound."""
+    if not isinstance(space, Box) or not jnp.issubdtype(space.dtype, jnp.floating):
+        return space.sample(key)
+    low = jnp.where(space.low > -HUGE, space.low, jnp.minimum(space.high, 0) - 1)
+    high = jnp.where(space.high < HUGE, space.high, jnp.maximum(space.low, 0) + 1)
+    return jax.random.uniform(key, space.shape, space.dtype, low, high)
+
+
 def _finite(tree: Any) -> jax.Array:
     leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
@@ -53,8 +63,12 @@ def _finite(tree: Any) -> jax.Array:
 
 def _near(first: Any, second: Any) -> jax.Array:
     """Return whether two trees are equal but for rounding, as XLA may compute each for itself."""
-    near = jax.tree.map(lambda a, b: jnp.isclose(a, b, 1e-5, 1e-6).all(), first, second)
-    return jnp.stack(jax.tree.leaves(near)).all()
+    def is_near(a: Any, b: Any) -> jax.Array:
+        if not jnp.issubdtype(jnp.result_type(a), jnp.floating):
+            return jnp.all(a == b)
+        return jnp.isclose(a, b, 1e-5, 1e-6, equal_nan=True).all()
+
+    return jnp.stack(jax.tree.leaves(jax.tree.map(is_near, first, second))).all()
 
 
 def fingerprint(tree: Any) -> jax.Array:

@@ -29,11 +29,16 @@ def register(name: str, factory: Factory) -> None:
     """
     if name in gymnax.registered_envs:
         raise UsageError(f"environment {name!r} is already registered in gymnax; choose another")
+    if name in popgym.ALIASES or name in bsuite.SWEEPS or name in suites.names():
+        raise UsageError(f"environment {name!r} is already there under this name; choose another")
     _registry.register(name, factory)
 
 
 def names() -> list[str]:
-    """Return every name that ``make`` knows, gymnax's own among them, sorted."""
+    """Return the names of environments, gymnax's own among them, sorted.
+
+    ``make`` knows more: older names of popgym, the settings of bsuite's sweeps, import paths.
+    """
     return sorted([*_registry.names(), *suites.names(), *gymnax.registered_envs])
 
 

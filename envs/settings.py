@@ -1,5 +1,8 @@
 """Values that people give to environments, by name, from the command line or YAML."""
 
+import math
+from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from ssmrl.errors import UsageError
@@ -13,7 +16,7 @@ def as_number(env: str, key: str, value: Any, default: Any) -> Any:
     environment, and so is everything where the default is no number.
 
     Raises ``UsageError`` for text, for flags among numbers and numbers among flags, and for
-    fractions in an integer's place.
+    fractions and what int32 cannot hold in an integer's place.
     """
     if not isinstance(default, bool | int | float):
         return value
@@ -27,12 +30,27 @@ def as_number(env: str, key: str, value: Any, default: Any) -> Any:
     if isinstance(default, int) and isinstance(value, float):
         if not value.is_integer():
             raise UsageError(f"environment {env!r}: {key} must be whole, not {value!r}")
-        return int(value)
+        value = int(value)
+    if isinstance(default, int) and not is_flag and abs(value) >= 2**31:
+        raise UsageError(f"environment {env!r}: {key} must be below 2**31, not {value!r}")
     return value
 
 
+def whole_numbers(env: str, key: str, value: Any, low: int) -> tuple[int, ...]:
+    """Return a list as integers.
+
+    Raises ``UsageError`` unless it holds at least one number, each whole and at least ``low``.
+    """
+    found = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
+    if not found or not all(isinstance(n, Real) and n >= low and n == int(n) for n in found):
+        raise UsageError(
+            f"environment {env!r}: {key} must be a list of whole numbers >= {low}, not {value!r}"
+        )
+    return tuple(map(int, found))
+
+
 def check_range(env: str, key: str, value: float, low: float, high: float | None = None) -> None:
-    """Raise ``UsageError`` where a number is not ``low`` to ``high``."""
-    if value < low or (high is not None and value > high):
+    """Raise ``UsageError`` where a number is not finite and ``low`` to ``high``."""
+    if not (math.isfinite(value) and low <= value and (high is None or value <= high)):
         wanted = f">= {low}" if high is None else f"{low} to {high}"
         raise UsageError(f"environment {env!r}: {key} must be {wanted}, not {value}")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.check import check_environment
-from envs.random_play import plain, play_randomly
+from envs.random_play import plain, play_randomly, sample
 from ssmrl.errors import UsageError
 
 NUM_STEPS = 1024
@@ -73,12 +73,12 @@ def _impurity(env: Any, params: Any) -> str | None:
     def both(key: jax.Array, key_step: jax.Array) -> Any:
         _, state = env.reset(key, params)
         state = jax.tree.map(jnp.asarray, state)  # as it comes out of a compiled reset
-        return env.step(key_step, state, env.action_space(params).sample(key), params)
+        return env.step(key_step, state, sample(env.action_space(params), key), params)
 
     keys = jax.random.split(jax.random.key(0))
     first, kept = _program(both, *keys), _kept(env)  # what is cached on first use is cached now
     second = _program(both, *keys)
-    changed = [name for name, what in _kept(env).items() if kept.get(name) != what]
+    changed = [place[1] for place, what in _kept(env).items() if kept.get(place) != what]
     if changed:
         return (
             f"reset or step changed the attribute {changed[0]!r} of the environment; compiled code "
@@ -98,10 +98,14 @@ def _program(function: Callable[..., Any], *args: Any) -> tuple[str, list[bytes]
     return re.sub(r"0x[0-9a-f]+", "", str(traced)), constants
 
 
-def _kept(env: Any) -> dict[str, tuple[int, int]]:
-    """Return what shows that attributes are replaced or grow."""
-    sized = (list, dict, set)
-    return {k: (id(v), len(v) if isinstance(v, sized) else 0) for k, v in vars(env).items()}
+def _kept(env: Any) -> dict[tuple[int, str], tuple[int, int]]:
+    """Return what shows that attributes are replaced or grow, of wrapped environments too."""
+    sized, depth, kept = (list, dict, set), 0, {}
+    while hasattr(env, "__dict__"):
+        for name, value in vars(env).items():
+            kept[depth, name] = id(value), len(value) if isinstance(value, sized) else 0
+        env, depth = vars(env).get("env"), depth + 1
+    return kept
 
 
 def _second_compilation(env: Any, params: Any) -> str | None:

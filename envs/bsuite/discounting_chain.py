@@ -9,8 +9,8 @@ import numpy as np
 from flax import struct
 from gymnax.environments import environment
 
+from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete
-from ssmrl.errors import UsageError
 
 BONUS = 0.1
 
@@ -19,7 +19,7 @@ BONUS = 0.1
 class EnvState:
     """Where in which chain."""
 
-    chain: jax.Array  # int8 []: the first action; -1 before it
+    chain: jax.Array  # int32 []: the first action; -1 before it
     time: jax.Array  # int32 []: steps taken
 
 
@@ -48,11 +48,7 @@ class DiscountingChain(environment.Environment):
 
     def __init__(self, mapping_seed: int = 0, reward_steps: Sequence[int] = (1, 3, 10, 30, 100)):
         super().__init__()
-        steps = np.asarray(reward_steps, np.int32)
-        if steps.ndim != 1 or steps.size == 0 or steps.min() < 1:
-            raise UsageError(
-                f"environment {self.name!r}: reward_steps must be numbers >= 1, not {reward_steps}"
-            )
+        steps = np.array(whole_numbers(self.name, "reward_steps", reward_steps, 1), np.int32)
         self.reward_steps = steps
         self.rewards = np.ones(steps.size, np.float32)
         self.rewards[mapping_seed % steps.size] += BONUS
@@ -65,14 +61,14 @@ class DiscountingChain(environment.Environment):
 
     def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
         """Stand before the choice."""
-        state = EnvState(chain=jnp.int8(-1), time=jnp.int32(0))
+        state = EnvState(chain=jnp.int32(-1), time=jnp.int32(0))
         return self._observe(state), state
 
     def step_env(
         self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Choose the chain at first, then go one step along it."""
-        chosen = jnp.asarray(action, jnp.int8)
+        chosen = jnp.asarray(action, jnp.int32)
         chain = jnp.where(state.time == 0, chosen, state.chain)
         state = EnvState(chain=chain, time=state.time + 1)
         pays = state.time == jnp.asarray(self.reward_steps)[chain]

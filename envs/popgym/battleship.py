@@ -9,6 +9,7 @@ import numpy as np
 from flax import struct
 from gymnax.environments import environment
 
+from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
 
@@ -19,7 +20,7 @@ Ship = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # top, left, bottom, r
 class EnvState:
     """The fleet, and where the agent has shot."""
 
-    ships: jax.Array  # int8 [S, 4]: each ship's first and last row and column, as in Ship
+    ships: jax.Array  # int32 [S, 4]: each ship's first and last row and column, as in Ship
     guessed: jax.Array  # bool [board_size, board_size]: cells shot at
     hits: jax.Array  # int32 []: cells of ships shot at
     time: jax.Array  # int32 []: steps taken
@@ -57,10 +58,7 @@ class Battleship(environment.Environment):
         self, board_size: int = 10, ship_sizes: Sequence[int] = (2, 3, 3, 4), legacy: bool = False
     ):
         super().__init__()
-        if not ship_sizes or min(ship_sizes) < 1:
-            raise UsageError(
-                f"environment {self.name!r}: ship_sizes must be lengths >= 1, not {ship_sizes}"
-            )
+        ship_sizes = whole_numbers(self.name, "ship_sizes", ship_sizes, 1)
         self.num_ship_cells = sum(ship_sizes)
         # A line without room for the longest ship has a cell taken in each of its n // longest
         # parts; with fewer cells than that in all rows together, some row has room.
@@ -70,7 +68,7 @@ class Battleship(environment.Environment):
                 f"board of board_size {board_size}; take a larger board_size or fewer cells"
             )
         self.board_size = board_size
-        self.ship_sizes = tuple(ship_sizes)
+        self.ship_sizes = ship_sizes
         self.legacy = legacy
 
     @property
@@ -85,7 +83,7 @@ class Battleship(environment.Environment):
         for size, key_ship in zip(self.ship_sizes, keys, strict=True):
             ships.append(_place(key_ship, self.board_size, size, ships))
         state = EnvState(
-            ships=jnp.array(ships).astype(jnp.int8),
+            ships=jnp.array(ships).astype(jnp.int32),
             guessed=jnp.zeros((self.board_size, self.board_size), bool),
             hits=jnp.int32(0),
             time=jnp.int32(0),

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
+from gymnax.environments import environment
 from gymnax.environments.classic_control import cartpole
 
 from envs.popgym.control import HalfSeen, Noisy
@@ -13,8 +14,33 @@ from envs.spaces import Box
 
 
 @struct.dataclass
-class NoisyEnvParams(cartpole.EnvParams):
-    """gymnax's, and the noise of the observation."""
+class EnvParams(environment.EnvParams):
+    """gymnax's, but that what follows from others cannot be set apart from them."""
+
+    gravity: float = 9.8
+    masscart: float = 1.0
+    masspole: float = 0.1
+    length: float = 0.5
+    force_mag: float = 10.0
+    tau: float = 0.02
+    theta_threshold_radians: float = 12 * 2 * math.pi / 360
+    x_threshold: float = 2.4
+    max_steps_in_episode: int = 200
+
+    @property
+    def total_mass(self) -> float:
+        """That of cart and pole."""
+        return self.masscart + self.masspole
+
+    @property
+    def polemass_length(self) -> float:
+        """The pole's mass times its half length."""
+        return self.masspole * self.length
+
+
+@struct.dataclass
+class NoisyEnvParams(EnvParams):
+    """Those, and the noise of the observation."""
 
     noise_sigma: float = 0.1  # standard deviation, in metres and radians alike
 
@@ -33,12 +59,17 @@ class HalfSeenCartPole(HalfSeen, cartpole.CartPole):
 
     seen: tuple[str, str]  # fields of the state
 
+    @property
+    def default_params(self) -> EnvParams:
+        """gymnax's physics with the level's time limit."""
+        return EnvParams(max_steps_in_episode=self._max_steps)
+
     def step_env(
         self,
         key: jax.Array,
         state: cartpole.EnvState,
         action: jax.Array,
-        params: cartpole.EnvParams,
+        params: EnvParams,
     ) -> tuple[jax.Array, cartpole.EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Push the cart for one time step."""
         obs, state, _, _, _ = super().step_env(key, state, action, params)
@@ -49,7 +80,7 @@ class HalfSeenCartPole(HalfSeen, cartpole.CartPole):
         """Return the two variables that show."""
         return jnp.array([getattr(state, variable) for variable in self.seen])
 
-    def render(self, state: cartpole.EnvState, params: cartpole.EnvParams | None = None) -> str:
+    def render(self, state: cartpole.EnvState, params: EnvParams | None = None) -> str:
         """Return the cart ``#`` on its track, the pole ``o`` (drawn thrice as slanted), and the
         state, of which the agent sees what stands in brackets (where there is noise, through
         it). One concrete state, outside jit.
@@ -85,7 +116,7 @@ class PositionOnlyCartPole(HalfSeenCartPole):
 
     seen = ("x", "theta")
 
-    def observation_space(self, params: cartpole.EnvParams) -> Box:
+    def observation_space(self, params: EnvParams) -> Box:
         """Return twice the range in which the pole stands, so that a fall is inside too."""
         high = jnp.array([params.x_threshold * 2, params.theta_threshold_radians * 2])
         return Box(-high, high, (2,), jnp.float32)
@@ -104,13 +135,13 @@ class VelocityOnlyCartPole(HalfSeenCartPole):
     seen = ("x_dot", "theta_dot")
 
     def reset_env(
-        self, key: jax.Array, params: cartpole.EnvParams
+        self, key: jax.Array, params: EnvParams
     ) -> tuple[jax.Array, cartpole.EnvState]:
         """Start near the upright and show the positions, this once."""
         _, state = super().reset_env(key, params)
         return jnp.array([state.x, state.theta]), state
 
-    def observation_space(self, params: cartpole.EnvParams) -> Box:
+    def observation_space(self, params: EnvParams) -> Box:
         """Return the unbounded plane."""
         high = jnp.full(2, jnp.inf)
         return Box(-high, high, (2,), jnp.float32)

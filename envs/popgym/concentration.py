@@ -23,7 +23,7 @@ class EnvState:
     """The table. A card's kind is drawn when it is turned for the first time."""
 
     cards: jax.Array  # int8 [N]: kinds; UNDRAWN where never turned
-    left: jax.Array  # int16 [num_kinds]: undrawn cards of each kind
+    left: jax.Array  # int32 [num_kinds]: undrawn cards of each kind
     face_up: jax.Array  # bool [N]: cards of the pairs found
     first: jax.Array  # int32 []: the card turned in the step before, NO_CARD if a turn begins
     num_pairs: jax.Array  # int32 []: pairs found
@@ -84,7 +84,7 @@ class Concentration(environment.Environment):
         none = jnp.zeros(self.num_cards, bool)
         state = EnvState(
             cards=jnp.full(self.num_cards, UNDRAWN, jnp.int8),
-            left=jnp.full(self.num_kinds, self.num_cards // self.num_kinds, jnp.int16),
+            left=jnp.full(self.num_kinds, self.num_cards // self.num_kinds, jnp.int32),
             face_up=none,
             first=jnp.int32(NO_CARD),
             num_pairs=jnp.int32(0),
@@ -169,6 +169,6 @@ class Concentration(environment.Environment):
 
 def _draw_kind(key: jax.Array, left: jax.Array) -> jax.Array:
     """Return the kind of one of the cards left, each equally likely; with none left, anything."""
-    ends = jnp.cumsum(left, dtype=jnp.int32)
+    ends = jnp.cumsum(left)
     number = jax.random.randint(key, (), 0, ends[-1])
     return (ends <= number).sum().astype(jnp.int8)

@@ -9,6 +9,7 @@ import numpy as np
 from flax import struct
 from gymnax.environments import environment
 
+from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
 
@@ -19,7 +20,7 @@ MOST_SEEN = 9  # mines in and around a cell
 class EnvState:
     """The minefield. Cells are numbered row by row."""
 
-    mines: jax.Array  # int16 [num_mines]: cells, all different, in no order
+    mines: jax.Array  # int32 [num_mines]: cells, all different, in no order
     viewed: jax.Array  # bool [rows * columns]: cells that the agent has looked at
     num_cleared: jax.Array  # int32 []: those without a mine
     exploded: jax.Array  # bool []: whether one had a mine
@@ -53,12 +54,12 @@ class MineSweeper(environment.Environment):
 
     def __init__(self, dims: Sequence[int] = (4, 4), num_mines: int = 2, legacy: bool = False):
         super().__init__()
-        if len(dims) != 2 or min(dims) < 1:
+        self.dims = whole_numbers(self.name, "dims", dims, 1)
+        if len(self.dims) != 2:
             raise UsageError(
-                f"environment {self.name!r}: dims must be rows and columns >= 1, not {dims}"
+                f"environment {self.name!r}: dims must be rows and columns, not {dims}"
             )
-        self.dims = tuple(dims)
-        self.num_cells = dims[0] * dims[1]
+        self.num_cells = self.dims[0] * self.dims[1]
         if not 1 <= num_mines <= self.num_cells - 3:
             raise UsageError(
                 f"environment {self.name!r}: num_mines must be 1 to {self.num_cells - 3} on "
@@ -85,7 +86,7 @@ class MineSweeper(environment.Environment):
         return jnp.zeros(self.num_mines) if self.legacy else jnp.int32(0), state
 
     def _lay_mines(self, key: jax.Array) -> jax.Array:
-        """Return ``num_mines`` different cells, every set equally likely: int16 [num_mines].
+        """Return ``num_mines`` different cells, every set equally likely: int32 [num_mines].
 
         By Floyd's algorithm (Bentley, CACM 30(9), 1987): the i-th draw is from one cell more than
         the one before, and that cell takes the place of what was drawn before. No sort, and no
@@ -99,7 +100,7 @@ class MineSweeper(environment.Environment):
             for mine in mines:
                 taken |= mine == drawn[i]
             mines.append(jnp.where(taken, cell, drawn[i]))
-        return jnp.stack(mines).astype(jnp.int16)
+        return jnp.stack(mines)
 
     def step_env(
         self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams

@@ -14,6 +14,7 @@ class RepeatFirst(CardGame):
     Easy, Medium, Hard (``num_decks`` 1, 8, 16).
 
     With ``legacy`` the additional step pays ±1/(N - 1) too: the perfect return is N/(N - 1).
+    popjaxrl shows the first card after that step, not the last, to no effect: it terminates.
     """
 
     @property

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from envs.recall.task import RecallTask, score
@@ -55,7 +56,7 @@ class SelectiveCopy(RecallTask):
         super().__init__()
         check_range(self.name, "num_tokens", num_tokens, 1)
         check_range(self.name, "num_symbols", num_symbols, 2, 127)
-        if not 0 <= distractor_fraction < 1:
+        if not 0 <= np.float32(distractor_fraction) < 1:
             raise UsageError(
                 f"environment {self.name!r}: distractor_fraction must be at least 0 and below 1, "
                 f"not {distractor_fraction}"
@@ -72,7 +73,8 @@ class SelectiveCopy(RecallTask):
 
     def num_items(self, params: EnvParams) -> jax.Array:
         """Return L, the symbols and blanks together: int32 []."""
-        items = jnp.round(self.num_tokens / (1 - params.distractor_fraction))
+        # In float32 outside jit too, where a Python number would be rounded otherwise.
+        items = jnp.round(self.num_tokens / (1 - jnp.float32(params.distractor_fraction)))
         return items.astype(jnp.int32)
 
     def num_steps(self, params: EnvParams) -> jax.Array:

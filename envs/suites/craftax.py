@@ -47,11 +47,13 @@ class Craftax(SuiteEnvironment):
 
     def __init__(self, env_id: str, /, *, max_timesteps: int | None = None, **static: Any):
         name = f"{PREFIX}{env_id}"
-        time_limit(name, "max_timesteps", max_timesteps)  # goes to the parameters
+        limit = time_limit(name, "max_timesteps", max_timesteps)
         suite = load("craftax.craftax_env", name, "ssmrl[craftax]")
         check_id(PREFIX, env_id, IDS)
         super().__init__(name)
         self._env = suite.make_craftax_env_from_name(env_id, auto_reset=False)
+        params = self._env.default_params
+        self._params = params if limit is None else params.replace(max_timesteps=limit)
         if static:
             own = self._env.static_env_params
             static = {k: as_number(name, k, v, getattr(own, k, v)) for k, v in static.items()}
@@ -59,8 +61,8 @@ class Craftax(SuiteEnvironment):
 
     @property
     def default_params(self) -> Any:
-        """Craftax's own."""
-        return self._env.default_params
+        """Craftax's own, with the constructor's time limit."""
+        return self._params
 
     def first(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         """Generate a world."""

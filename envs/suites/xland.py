@@ -56,16 +56,17 @@ class XLand(SuiteEnvironment):
 
     def __init__(self, env_id: str, /, *, max_steps: int | None = None):
         name = f"{PREFIX}{env_id}"
-        time_limit(name, "max_steps", max_steps)  # goes to the parameters
+        limit = time_limit(name, "max_steps", max_steps)
         suite = load("xminigrid", name, "ssmrl[xland]")
         check_id(PREFIX, env_id, suite.registered_environments())
         super().__init__(name)
-        self._env, self._params = suite.make(env_id)
+        self._env, params = suite.make(env_id)
+        self._params = params if limit is None else params.replace(max_steps=limit)
         self._constants = load("xminigrid.core.constants", name, "ssmrl[xland]")
 
     @property
     def default_params(self) -> Any:
-        """The package's own."""
+        """The package's own, with the constructor's time limit."""
         return self._params
 
     def first(self, key: jax.Array, params: Any) -> tuple[Any, Any]:

@@ -57,6 +57,11 @@ class PadActions(MapAction):
         least = space.shape[0] if isinstance(space, Box) else space.n
         self._size = whole_number(self, "size", size, least=least)
 
+    @property
+    def num_actions(self) -> int:
+        """The number of actions, or of their entries."""
+        return self._size
+
     def act(self, action: Any, params: Any) -> jax.Array:
         """Return the action of the environment."""
         space = self.env.action_space(params)

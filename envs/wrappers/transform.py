@@ -100,7 +100,8 @@ class ClipAction(MapAction):
     def act(self, action: Any, params: Any) -> jax.Array:
         """Return the clipped action."""
         space = self.env.action_space(params)
-        return jnp.clip(jnp.asarray(action, space.dtype), space.low, space.high)
+        clipped = jnp.clip(jnp.asarray(action, space.dtype), space.low, space.high)
+        return clipped.astype(space.dtype)  # bounds may be floats
 
 
 class RescaleAction(MapAction):

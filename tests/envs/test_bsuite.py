@@ -77,12 +77,20 @@ def test_discounting_chain_by_hand(mapping_seed, bonus):
 def test_discounting_chain_with_other_steps():
     env, params = envs.make("bsuite/DiscountingChain", reward_steps=[2, 300])
     assert env.num_actions == 2
-    state = discounting_chain.EnvState(chain=jnp.int8(1), time=jnp.int32(299))
+    state = discounting_chain.EnvState(chain=jnp.int32(1), time=jnp.int32(299))
     _, state, reward, terminated, _ = env.step_env(KEY, state, 0, params)
     assert (float(reward), bool(terminated)) == (1.0, True)
     assert env.render(state) == (
         "step 300 of 300\n  chain 0: 1.1 at step 2\n> chain 1: 1.0 at step 300"
     )
+
+
+def test_discounting_chain_with_more_chains_than_fit_in_a_byte():
+    env, params = envs.make("bsuite/DiscountingChain", reward_steps=range(1, 201))
+    _, state = env.reset(KEY, params)
+    obs, state, *_ = env.step_env(KEY, state, 150, params)
+    assert obs[0] == 150
+    assert int(state.chain) == 150
 
 
 @pytest.mark.parametrize(("length", "distractors"), [(1, 20), (150, 0)])
@@ -187,8 +195,9 @@ def test_sweeps_reach_their_environment(experiment):
         ("MemoryChain", {"memory_length": 0}, "memory_length must be >= 1, not 0"),
         ("UmbrellaChain", {"chain_length": 0}, "chain_length must be >= 1, not 0"),
         ("UmbrellaChain", {"n_distractor": -1}, "n_distractor must be >= 0, not -1"),
-        ("DiscountingChain", {"reward_steps": [3, 0]}, "reward_steps must be numbers >= 1"),
-        ("DiscountingChain", {"reward_steps": []}, "reward_steps must be numbers >= 1"),
+        ("DiscountingChain", {"reward_steps": [3, 0]}, "reward_steps must be a list of whole"),
+        ("DiscountingChain", {"reward_steps": [2.5]}, "reward_steps must be a list of whole"),
+        ("DiscountingChain", {"reward_steps": "12"}, "reward_steps must be a list of whole"),
     ],
 )
 def test_impossible_settings(name, settings, complaint):

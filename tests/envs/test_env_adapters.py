@@ -38,6 +38,25 @@ def test_own_reset_splits_the_flag_and_keeps_the_final_observation():
     assert info["extra"] == 7
 
 
+class Chancy(Legacy):
+    """Observes what it draws from its key."""
+
+    def reset_env(self, key, params):
+        return jax.random.uniform(key, (1,)), super().reset_env(key, params)[1]
+
+    def step_env(self, key, state, action, params):
+        return jax.random.normal(key, (1,)), *super().step_env(key, state, action, params)[1:]
+
+
+def test_step_and_reset_draw_from_halves_of_the_key():
+    env = LegacyGymnax(Chancy())
+    _, state = env.reset(KEY, TinyParams())
+    obs, *_, info = env.step(KEY, state, 1, TinyParams())
+    key_step, key_reset = jax.random.split(KEY)
+    assert info["final_observation"] == jax.random.normal(key_step, (1,))
+    assert obs == jax.random.uniform(key_reset, (1,))
+
+
 def test_limit_comes_from_the_given_params():
     steps, _ = play(LegacyGymnax(Legacy()), [0, 0], TinyParams(max_steps_in_episode=2))
     assert [truncated for _, _, _, truncated, _ in steps] == [False, True]

@@ -93,6 +93,7 @@ def test_setting_where_there_is_none():
         ("popgym/RepeatPreviousEasy", "k", "4", "must be a number, not '4'"),
         ("popgym/RepeatPreviousEasy", "k", 4.5, "must be whole, not 4.5"),
         ("CartPole-v1", "max_steps_in_episode", 9.5, "must be whole, not 9.5"),
+        ("CartPole-v1", "max_steps_in_episode", 3_000_000_000, r"must be below 2\*\*31, not 30"),
         ("CartPole-v1", "max_steps_in_episode", True, "must be a number, not True"),
         ("popgym/RepeatPreviousEasy", "legacy", "fasle", "must be true or false, not 'fasle'"),
         ("popgym/RepeatPreviousEasy", "legacy", 1, "must be true or false, not 1"),
@@ -106,6 +107,9 @@ def test_settings_of_the_wrong_type(name, key, value, complaint):
 def test_impossible_setting_of_the_constructor():
     with pytest.raises(UsageError, match=r"'RepeatPrevious': k must be 1 to 51, not 52"):
         envs.make("popgym/RepeatPreviousEasy", k=52)
+    for sigma in (float("nan"), float("inf"), -0.1):
+        with pytest.raises(UsageError, match=f"noise_sigma must be >= 0, not {sigma}"):
+            envs.make("popgym/NoisyPositionOnlyCartPoleEasy", noise_sigma=sigma)
     with pytest.raises(UsageError, match=r"'RepeatFirst': num_decks must be >= 1, not 0"):
         envs.make("popgym/RepeatFirstEasy", num_decks=0)
 
@@ -137,6 +141,12 @@ def test_import_path_of_a_class_and_of_a_factory(tmp_path, monkeypatch):
         envs.make("some_game:constant")
     with pytest.raises(UsageError, match="has no 'Gone'"):
         envs.make("some_game:Gone")
+
+
+@pytest.mark.parametrize("name", ["popgym/StatelessCartPoleEasy", "bsuite/memory_len/3"])
+def test_names_that_make_rewrites_are_taken(name):
+    with pytest.raises(UsageError, match=f"environment '{name}' is already there"):
+        envs.register(name, Tiny)
 
 
 def test_register_once_and_only_once():

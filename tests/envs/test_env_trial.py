@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
-from tiny_env import Tiny, TinyState
+from tiny_env import Legacy, Tiny, TinyState
 
 import envs
 from agents.cli import main
+from envs.adapters import LegacyGymnax
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, contains
 from envs.trial import try_environment
 
@@ -105,6 +106,44 @@ class WeaklyTyped(Lucky):
         return obs, state.replace(time=jnp.int32(state.time)), *rest
 
 
+class LeakyLegacy(Legacy):
+    def __init__(self):
+        self.history = []
+
+    def step_env(self, key, state, action, params):
+        self.history.append(action)
+        return super().step_env(key, state, action, params)
+
+
+class Unbounded(Lucky):
+    """Takes any number for an action, and pays by it."""
+
+    def __init__(self, low=-jnp.inf, high=jnp.inf):
+        super().__init__()
+        self.bounds = low, high
+
+    def action_space(self, params):
+        return Box(*self.bounds, (2,), jnp.float32)
+
+    def step(self, key, state, action, params):
+        obs, state, _, *rest = super().step(key, state, action, params)
+        return obs, state, jnp.tanh(action.sum()), *rest
+
+
+class Counter(Lucky):
+    """Shows a large number, and another one as the final observation."""
+
+    def see(self, state):
+        return 1_000_000 + state.time
+
+    def observation_space(self, params):
+        return Discrete(2_000_000)
+
+    def step(self, key, state, action, params):
+        *values, info = super().step(key, state, action, params)
+        return *values, {"final_observation": info["final_observation"] + 1}
+
+
 tickets = itertools.count()
 
 
@@ -123,6 +162,7 @@ FAULTS = {
     "numpy-chance": (Numpy(), "purity", "draw every random number from the key"),
     "attribute": (Counts(), "purity", "changed the attribute 'steps'"),
     "growing-list": (Leaks(), "purity", "changed the attribute 'history'"),
+    "wrapped": (envs.wrap(LegacyGymnax(LeakyLegacy())), "purity", "changed the attribute 'history'"),
     "weak-type": (WeaklyTyped(), "compilation", "state.time is a plain Python number"),
     "callback": (changed(reward=from_outside), "determinism", "gave other rewards"),
     "bounds": (
@@ -140,6 +180,7 @@ FAULTS = {
         "final observation",
         "is not the observation where no episode ends",
     ),
+    "final-number": (Counter(), "final observation", "is not the observation where no episode"),
     "final-returned": (
         changed(obs=lambda s, _: s["final"]),
         "final observation",
@@ -173,7 +214,9 @@ def test_planted_fault_is_found(fault):
 
 
 @pytest.mark.parametrize(
-    "env", [Lucky(), Tiny(), Tiny(truncates=True)], ids=["lucky", "ends", "cut"]
+    "env",
+    [Lucky(), Tiny(), Tiny(truncates=True), Unbounded(), Unbounded(5.0), Unbounded(-3.4e38, -5.0)],
+    ids=["lucky", "ends", "cut", "unbounded", "bounded below", "bounded above"],
 )
 def test_sound_environment_passes(env):
     found = list(try_environment(env, env.default_params))

@@ -123,6 +123,12 @@ def test_rescale_action_by_hand():
     envs.check_environment(env, PARAMS)
 
 
+def test_clipped_integers_stay_integers():
+    clipped = ClipAction(Echo(Box(0.0, 3.0, (2,), jnp.int32))).act(jnp.array([5, -1]), PARAMS)
+    assert clipped.dtype == jnp.int32
+    assert clipped.tolist() == [3, 0]
+
+
 def test_rescaled_actions_never_leave_the_bounds():
     low, high = jnp.float32(-0.1), jnp.float32(0.7)
     env = RescaleAction(Tiny(Box(low, high, (3,))))
@@ -158,7 +164,7 @@ def test_surplus_discrete_actions_begin_anew():
     env = PadActions(Echo(Discrete(3)), 8)
     _, steps = steps_of(env, range(8))
     assert [int(s.reward) for s in steps] == [0, 1, 2, 0, 1, 2, 0, 1]
-    assert env.action_space(PARAMS).n == 8
+    assert env.action_space(PARAMS).n == env.num_actions == 8
     envs.check_environment(env, PARAMS)
 
 

@@ -51,7 +51,7 @@ def game(request):
 
     def lane(key, skill):
         guessed = jnp.zeros((size, size), bool)
-        no_ships = jnp.zeros((len(FLEET), 4), jnp.int8)
+        no_ships = jnp.zeros((len(FLEET), 4), jnp.int32)
         ending = EnvState(no_ships, guessed, jnp.int32(0), jnp.int32(size**2 - 1))
         keys = jax.random.split(key, size**2 + 1)
         return jax.lax.scan(step, ending, (keys, jnp.full(size**2 + 1, skill)))[1]
@@ -102,7 +102,7 @@ def by_hand(hits=0, time=0, guessed=()):
     board = np.zeros((8, 8), bool)
     for cell in guessed:
         board[cell] = True
-    ships = jnp.array([[row, 0, row, size - 1] for row, size in enumerate(FLEET)], jnp.int8)
+    ships = jnp.array([[row, 0, row, size - 1] for row, size in enumerate(FLEET)], jnp.int32)
     return EnvState(ships, jnp.array(board), jnp.int32(hits), jnp.int32(time))
 
 
@@ -207,6 +207,12 @@ def test_spaces_are_those_of_popgym(game):
     envs.check_environment(env, params)
 
 
+def test_a_fleet_on_a_board_beyond_a_byte():
+    ships = np.asarray(Battleship(board_size=200).reset_env(KEY, None)[1].ships)
+    assert ships.min() >= 0
+    assert (ships[:, 2:] - ships[:, :2]).sum(axis=1).tolist() == [1, 2, 2, 3]
+
+
 def test_spaces_of_legacy():
     env = Battleship(10, legacy=True)
     envs.check_environment(env, env.default_params)
@@ -219,8 +225,10 @@ def test_spaces_of_legacy():
     [
         ({"board_size": 7}, "board_size 7; take a larger"),
         ({"board_size": 0}, "may not fit"),
-        ({"ship_sizes": ()}, "lengths >= 1"),
-        ({"ship_sizes": (3, 0)}, "lengths >= 1"),
+        ({"ship_sizes": ()}, "a list of whole numbers >= 1, not "),
+        ({"ship_sizes": (2.5, 3)}, "a list of whole numbers >= 1, not "),
+        ({"ship_sizes": 5}, "a list of whole numbers >= 1, not 5"),
+        ({"ship_sizes": (3, 0)}, "a list of whole numbers >= 1"),
         ({"board_size": 3, "ship_sizes": (2, 2)}, "may not fit"),
     ],
 )

@@ -248,3 +248,20 @@ def test_render():
     assert values.startswith("x +1.200 m  [x' -0.500 m/s]  angle -0.100 rad  [angle' ")
     assert values.endswith("step 7 of 50")
     assert env.render(state.replace(time=0)).splitlines()[-1].startswith("[x +1.200 m]  x'")
+
+
+def test_other_masses_and_lengths_are_those_of_gymnasium():
+    """popgym's cart pole is gymnasium's, whose attributes are what follows from the others."""
+    env, params = envs.make("popgym/PositionOnlyCartPoleEasy", masspole=0.5, length=1.0)
+    theirs = popgym_envs.PositionOnlyCartPoleEasy().unwrapped
+    theirs.masspole, theirs.length = 0.5, 1.0
+    theirs.total_mass, theirs.polemass_length = 1.5, 0.5
+    theirs.reset(seed=0)
+    _, state = env.reset(KEY, params)
+    theirs.state = np.asarray(physics(state), np.float64)
+    for _ in range(4):
+        obs, state, *_ = env.step_env(KEY, state, 1, params)
+        theirs.step(1)
+        np.testing.assert_allclose(physics(state), theirs.state, rtol=1e-4)
+    with pytest.raises(UsageError, match="has no parameter 'total_mass'"):
+        envs.make("popgym/PositionOnlyCartPoleEasy", total_mass=2.0)

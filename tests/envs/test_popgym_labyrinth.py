@@ -11,6 +11,7 @@ import popgym.core.maze
 import pytest
 from labyrinth_players import rows_of, squares, tour, way_out, with_detours
 from popgym import envs as popgym_envs
+from scipy import stats
 
 from envs.popgym import maze
 from envs.popgym.labyrinth import EnvParams, EnvState, LabyrinthEscape, LabyrinthExplore
@@ -179,3 +180,15 @@ def test_next_episode_is_in_the_maze_that_grew(game):
     assert (at_end["obs after"][:, :9] == 2).sum() == len(PERFECT)  # at the start
     assert (at_end["explored after"] == 1).all()
     assert (at_end["time after"] == 0).all()
+
+
+def test_next_maze_is_drawn_apart_from_the_entrances():
+    """Chi-square over the side of the start and the row of the next maze's first cell."""
+    env = LabyrinthEscape(10)
+    reset = jax.jit(jax.vmap(env.reset_env, (0, None)))
+    _, state = reset(jax.random.split(KEY, 4000), PARAMS)
+    y, x = np.asarray(state.start).T
+    side = np.select([y == 0, y == env.side - 1, x == 0], [0, 1, 2], 3)
+    together = np.zeros((4, env.cells))
+    np.add.at(together, (side, np.asarray(state.next.cell)[:, 0]), 1)
+    assert stats.chi2_contingency(together).pvalue > 1e-3

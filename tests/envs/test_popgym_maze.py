@@ -63,6 +63,11 @@ def grow_many():
     return lambda hunts: grow(jax.random.split(KEY, 100_000), np.int16(hunts))
 
 
+def test_hunts_are_as_many_as_squares():
+    """mazelib's, which walls count for too."""
+    assert maze.begin_growth(np.zeros(2), 3).hunts == 49
+
+
 @pytest.mark.parametrize("hunts", [0, 6, 49])
 def test_law_of_small_mazes_is_exact(grow_many, hunts):
     """Chi-square over the mazes of 3 x 3 cells; mazelib has 49 hunts there."""

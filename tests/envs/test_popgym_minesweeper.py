@@ -42,7 +42,7 @@ def game(request):
 
     def lane(key, skill):
         ending = EnvState(
-            mines=jnp.zeros(env.num_mines, jnp.int16),
+            mines=jnp.zeros(env.num_mines, jnp.int32),
             viewed=jnp.zeros(env.num_cells, bool),
             num_cleared=jnp.int32(0),
             exploded=jnp.zeros((), bool),
@@ -200,8 +200,9 @@ def test_spaces_of_legacy():
     [
         ({"num_mines": 0}, "must be 1 to 13 on 16 cells, not 0"),
         ({"num_mines": 14}, "must be 1 to 13 on 16 cells, not 14"),
-        ({"dims": (0, 4)}, "rows and columns >= 1"),
-        ({"dims": (4,)}, "rows and columns >= 1"),
+        ({"dims": (0, 4)}, "a list of whole numbers >= 1"),
+        ({"dims": 8}, "a list of whole numbers >= 1, not 8"),
+        ({"dims": (4,)}, "must be rows and columns, not "),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, complaint):

@@ -1,5 +1,6 @@
 """SelectiveCopy by hand, and the law of its draws."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,11 +13,20 @@ from ssmrl.errors import UsageError
 
 @pytest.mark.parametrize(
     ("num_tokens", "fraction", "items"),
-    [(8, 0.9, 80), (16, 1 - 16 / 4096, 4096), (5, 0.0, 5), (3, 0.5, 6), (1, 0.99, 100)],
+    [
+        (8, 0.9, 80),
+        (16, 1 - 16 / 4096, 4096),
+        (5, 0.0, 5),
+        (3, 0.5, 6),
+        (1, 0.99, 100),
+        (1, 0.62, 3),
+        (1, 0.6, 3),  # 2.5 is between two integers in float32 only
+    ],
 )
 def test_length_grows_with_the_fraction_of_distractors(num_tokens, fraction, items):
     env = SelectiveCopy(num_tokens=num_tokens, distractor_fraction=fraction)
     assert int(env.num_items(env.default_params)) == items
+    assert int(jax.jit(env.num_items)(env.default_params)) == items  # as it is played
     assert int(env.num_steps(env.default_params)) == items + num_tokens
 
 

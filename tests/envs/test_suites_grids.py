@@ -77,6 +77,7 @@ def test_craftax_settings():
     env, params = envs.make(CRAFTAX, size=5, max_timesteps=7)
     assert env.observation_space(params).shape == (5,)
     assert params.max_timesteps == 7
+    assert env.default_params.max_timesteps == 7
     with pytest.raises(UsageError, match="has no parameter 'sizes'"):
         envs.make(CRAFTAX, sizes=5)
     name = "craftax/Craftax-Clasic-Pixels-v1"
@@ -95,6 +96,7 @@ def test_xland_tells_the_goal_from_time():
     env, params = envs.make(XLAND, max_steps=steps)
     assert walk(env, params, [1] * steps)[4][-1] == (True, True)
     env, params = envs.make(XLAND, max_steps=2)
+    assert env.default_params.max_steps == 2
     first, _, final, reward, flags, _ = walk(env, params, [0, 0, 0])
     assert flags == ((False, False), (False, True), (False, False))
     assert sum(reward) == 0
