@@ -67,7 +67,9 @@ def _draw_curves(episode: Episode) -> tuple[Image.Image, Any]:
     for layer, norms in enumerate(np.array(episode.memory_norms).T):
         felt.plot(steps, norms, label=str(layer))
     if episode.memory_norms[0]:
-        felt.legend(title="layer", ncols=4, fontsize=7, frameon=False, loc="upper left")
+        felt.legend(
+            title="array of the state", ncols=4, fontsize=7, frameon=False, loc="upper left"
+        )
     felt.set_xlabel("step")
     for axes, label in zip(panels, ("saw", "did", "got", "norm of memory"), strict=True):
         axes.set_ylabel(label)

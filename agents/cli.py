@@ -31,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # of files: folders that are read-only, a disk that is full
+        if error.filename is None:
+            raise
+        print(f"ssmrl: error: cannot use {error.filename!r}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,9 +87,9 @@ def _train(arguments: list[str]) -> int:
 
     config = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
     overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments])
+    resume = overrides.pop("resume", None)
     if overrides.pop("help", False):
         return run.show_options(config, overrides)
-    resume = overrides.pop("resume", None)
     if isinstance(resume, NoValue):
         raise UsageError("--resume needs the folder of a run")
     if resume is None:

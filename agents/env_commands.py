@@ -33,6 +33,7 @@ def check(name: str, settings: Mapping[str, Any]) -> int:
             yield Finding("contract", fault=own_words(error))
             return
         yield from try_environment(env, params)
+        yield Finding("action head", fault=_without_head(env.action_space(params)))
 
     console.print(name)
     faults = 0
@@ -45,6 +46,16 @@ def check(name: str, settings: Mapping[str, Any]) -> int:
     return 1 if faults else 0
 
 
+def _without_head(space: Any) -> str | None:
+    from agents.parts import action_head
+
+    try:
+        action_head(space)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
 def play(name: str, settings: Mapping[str, Any]) -> int:
     """Let a person play in the terminal; numbers are an action, ? reveals the state, q ends."""
     import envs
@@ -52,8 +63,9 @@ def play(name: str, settings: Mapping[str, Any]) -> int:
     env, params = envs.make(name, **settings)
     envs.check_environment(env, params)
     space = env.action_space(params)
-    step, key = jax.jit(lambda *args: env.step(*args, params)), jax.random.key(time.time_ns())
-    obs, state = jax.jit(lambda key: env.reset(key, params))(key)
+    step = jax.jit(lambda *args: env.step(*args, params))
+    key, key_reset = jax.random.split(jax.random.key(time.time_ns()))
+    obs, state = jax.jit(lambda key: env.reset(key, params))(key_reset)
     console.print(f"{name}: actions are {space!r}; an empty line repeats the last one,")
     console.print("? shows the true state, q ends")
     action, total, steps = None, 0.0, 0

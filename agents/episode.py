@@ -37,8 +37,8 @@ def record_episode(agent: Any, state: Any, seed: int, greedy: bool, max_steps: i
         norms = [jax.numpy.linalg.norm(leaf) for leaf in jax.tree.leaves(memory_state)]
         return (env_state, obs, ended, memory_state), (seen, action, reward, ended, norms)
 
-    key = jax.random.key(seed)
-    obs, env_state = jax.jit(vector.reset)(key)
+    key_reset, key = jax.random.split(jax.random.key(seed))
+    obs, env_state = jax.jit(vector.reset)(key_reset)
     carry = (env_state, obs, np.ones(1, bool), agent.initial_memory(1))
     episode = Episode()
     for i in range(max_steps):

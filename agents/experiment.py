@@ -11,7 +11,7 @@ import yaml
 
 from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean, import_module
-from ssmrl.train.config import check_above_zero, from_mapping, merge
+from ssmrl.train.config import check_above_zero, convert, from_mapping, merge
 
 AGENTS: Registry[str] = Registry("agent")
 AGENTS.register("ppo", "agents.ppo")
@@ -41,7 +41,7 @@ class Experiment:
         num_seeds: trained side by side, vmapped
         run_dir: a new folder for the run; by default one under runs/
         log_every: updates per row of metrics
-        checkpoint_every: updates per checkpoint
+        checkpoint_every: updates per checkpoint, rounded up to whole rows of metrics
         eval_episodes: parallel episodes of each evaluation
     """
 
@@ -87,9 +87,15 @@ def memory_config(name: str) -> type:
     """Return a dataclass of the memory's name and options."""
     from ssmrl import memory
 
-    fields = [("name", str, name)]
-    fields += [(option, o.type, o.default) for option, o in memory.options(name).items()]
-    return dataclasses.make_dataclass("MemoryConfig", fields, frozen=True, kw_only=True)
+    options = memory.options(name)
+    fields = [("name", str, name), *((key, o.type, o.default) for key, o in options.items())]
+    meanings = {"name": "registered name, or module:Class"}
+    meanings |= {key: o.meaning for key, o in options.items() if o.meaning}
+    lines = [f"    {key}: {meaning}" for key, meaning in meanings.items()]
+    words = {"__doc__": "\n".join(["Its name and options.", "", "Attributes:", *lines])}
+    return dataclasses.make_dataclass(
+        "MemoryConfig", fields, frozen=True, kw_only=True, namespace=words
+    )
 
 
 def load_experiment(
@@ -103,7 +109,7 @@ def load_experiment(
     mapping = read_config(config) if config else {}
     overrides = overrides or {}
     merged = merge(mapping, overrides)
-    agent = str(merged.get("agent", "ppo"))
+    agent = convert(merged.get("agent", "ppo"), str, "agent")
     if ":" in agent:
         raise UsageError(f"agent {agent!r} must be one of {', '.join(AGENTS.names())}")
     AGENTS.get(agent)
@@ -111,7 +117,8 @@ def load_experiment(
     cls = experiment_class(agent, memory_name)
     if memory_name != _memory_name(mapping):
         known = {f.name for f in dataclasses.fields(memory_config(memory_name))}
-        old = {k: v for k, v in mapping.get("memory", {}).items() if k in known}
+        section = mapping.get("memory", {})
+        old = {k: v for k, v in section.items() if str(k).replace("-", "_") in known}
         merged = merge({**mapping, "memory": old}, overrides)
     merged["memory"] = {"name": memory_name, **merged.get("memory", {})}
     return from_mapping(cls, merged)
@@ -121,7 +128,7 @@ def _memory_name(mapping: Mapping[str, Any]) -> str:
     section = mapping.get("memory", {})
     if not isinstance(section, Mapping):
         raise UsageError(f"memory must be a group of options, not {section!r}; name it memory.name")
-    return str(section.get("name", "s5"))
+    return convert(section.get("name", "s5"), str, "memory.name")
 
 
 def config_folder() -> Path:

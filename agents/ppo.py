@@ -54,7 +54,7 @@ class Config:
     normalise_rewards: bool = False  # by the running deviation of discounted returns
     encoder_sizes: tuple[int, ...] = (128, 256)  # layers before the memory
     head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of layers, S5's included
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers but GRU's and MLP's
 
     def __post_init__(self) -> None:
         sizes = ("num_envs", "num_steps", "num_epochs", "num_minibatches")
@@ -71,6 +71,11 @@ class Config:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"ppo.{name} must lie in 0..1, not {getattr(self, name)}")
         check_divides("ppo.num_minibatches", self.num_minibatches, "ppo.num_envs", self.num_envs)
+        if self.num_envs * self.num_steps == self.num_minibatches:
+            raise UsageError(
+                f"ppo.num_minibatches={self.num_minibatches} leaves one step in each, from which "
+                "no advantage can be told; raise ppo.num_steps or ppo.num_envs"
+            )
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -297,7 +302,7 @@ class PPO:
         hyper = state.hyper
         anneal = self.config.anneal_learning_rate
         left = 1.0 - state.update / self.num_updates if anneal else jnp.float32(1)
-        own = self.network.memory.ssm_parameters
+        own = getattr(self.network.memory, "ssm_parameters", ())
 
         def rate(path: tuple, leaf: jax.Array) -> jax.Array:
             is_ssm = path[-1].key in own and any(p.key == "memory" for p in path[:-1])

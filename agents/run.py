@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,8 +34,10 @@ def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     path = experiment.run_dir or default_run_dir(experiment)
     RunFolder.check_new(path)  # before the seconds that the initial state takes
     state = loop.init_seeds(agent, experiment.seed, experiment.num_seeds)
+    chunk = _compile(experiment, agent, state, path)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
-    return _train(experiment, agent, state, folder)
+    with folder.in_use():
+        return _train(experiment, agent, state, chunk, folder)
 
 
 def resume(path: str, overrides: Mapping[str, Any]) -> int:
@@ -45,13 +48,18 @@ def resume(path: str, overrides: Mapping[str, Any]) -> int:
         raise UsageError("--resume takes no other option than --total-steps; start a new run")
     experiment = load_experiment(folder.path / "config.yaml", overrides)
     agent = make_agent(experiment)
-    state = _restore(experiment, agent, folder, resuming=True)
-    reached = int(np.max(state.update))
-    if reached > agent.num_updates:
-        steps = reached * agent.steps_per_update
-        raise UsageError(f"--total-steps is below the {steps} steps that are done; raise it")
-    folder.write_config(to_mapping(experiment))
-    return _train(experiment, agent, state, folder)
+    with folder.in_use():
+        state = _restore(experiment, agent, folder, resuming=True)
+        reached = int(np.max(state.update))
+        if reached > agent.num_updates:
+            steps = reached * agent.steps_per_update
+            raise UsageError(f"--total-steps is below the {steps} steps that are done; raise it")
+        if reached == agent.num_updates:
+            console.print("all steps are done; --total-steps adds more")
+            return _finish(experiment, agent, state, folder)
+        chunk = _compile(experiment, agent, state, folder.path)
+        folder.write_config(to_mapping(experiment))
+        return _train(experiment, agent, state, chunk, folder)
 
 
 def evaluate(path: str, episodes: int | None, seed: int) -> int:
@@ -114,8 +122,13 @@ def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
     import tyro
 
     experiment = load_experiment(config, overrides)
-    words = "Options of ssmrl train; what each is without being given stands behind it."
-    tyro.cli(type(experiment), default=experiment, args=["--help"], description=words)
+    words = (
+        "Trains an agent by a preset or YAML file and the options on top of it; what each is "
+        "without being given stands behind it. --env.params.NAME VALUE sets a parameter of the "
+        "environment, --resume RUN goes on with a run."
+    )
+    prog = "ssmrl train [CONFIG]"
+    tyro.cli(type(experiment), default=experiment, args=["--help"], description=words, prog=prog)
     return 0
 
 
@@ -125,32 +138,45 @@ def make_agent(experiment: Experiment) -> Any:
 
 
 def default_run_dir(experiment: Experiment) -> Path:
-    """Return a new folder's path under runs/, named by environment, memory, seed and time."""
+    """Return a new folder's path under runs/, named by environment, memory, seed and time.
+
+    What stands last tells apart what was started in the same second.
+    """
     env = experiment.env.name.replace("/", "-").replace(":", "-")
     memory = experiment.memory.name.replace(":", "-")
     when = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{env}-{memory}-seed{experiment.seed}-{when}"
+    return Path("runs") / f"{env}-{memory}-seed{experiment.seed}-{when}-{secrets.token_hex(2)}"
 
 
-def _train(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> int:
-    _print_plan(experiment, agent, state, folder)
+def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> Any:
+    _print_plan(experiment, agent, state, path)
+    return loop.compile_chunk(agent, state, experiment.num_seeds, console)
+
+
+def _train(experiment: Experiment, agent: Any, state: Any, chunk: Any, folder: RunFolder) -> int:
     schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every)
-    state, finished = loop.train(agent, state, folder, schedule, experiment.num_seeds, console)
+    state, finished = loop.train(
+        agent, state, chunk, folder, schedule, experiment.num_seeds, console
+    )
     if not finished:
         console.print(f"interrupted; go on with: ssmrl train --resume {folder.path}")
         return 130
+    return _finish(experiment, agent, state, folder)
+
+
+def _finish(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> int:
     _evaluate(experiment, agent, state, folder, experiment.eval_episodes, experiment.seed)
     if any(loop.mean(row["episode_return_mean"]) is not None for row in folder.read_rows()):
         plot([str(folder.path)], None)
     return 0
 
 
-def _print_plan(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> None:
+def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> None:
     devices = ", ".join(str(d) for d in jax.devices())
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // experiment.num_seeds
     seeds = f" x {experiment.num_seeds} seeds" if experiment.num_seeds > 1 else ""
     console.print(f"{experiment.agent} with {experiment.memory.name} on {experiment.env.name}")
-    console.print(f"  run folder   {folder.path}")
+    console.print(f"  run folder   {path}")
     console.print(f"  devices      {devices}")
     console.print(
         f"  updates      {agent.num_updates:,} of {agent.steps_per_update:,} steps{seeds}"
@@ -186,3 +212,4 @@ def _evaluate(
     results = {kind: dataclasses.asdict(summary) for kind, summary in summaries.items()}
     text = {"update": int(np.max(state.update)), "episodes": episodes, "seed": seed, **results}
     folder.write("evaluation.json", json.dumps(text, indent=2) + "\n")
+    console.print(f"evaluation in {folder.path / 'evaluation.json'}")

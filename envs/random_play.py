@@ -63,6 +63,7 @@ def _finite(tree: Any) -> jax.Array:
 
 def _near(first: Any, second: Any) -> jax.Array:
     """Return whether two trees are equal but for rounding, as XLA may compute each for itself."""
+
     def is_near(a: Any, b: Any) -> jax.Array:
         if not jnp.issubdtype(jnp.result_type(a), jnp.floating):
             return jnp.all(a == b)

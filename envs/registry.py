@@ -62,6 +62,9 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
         for key, value in settings.items()
         if key in named
     }
+    for key, default in named.items():
+        if default is inspect.Parameter.empty and key not in arguments:
+            raise UsageError(f"environment {name!r} needs a value for its parameter {key!r}")
     env = factory(**arguments)
     params = getattr(env, "default_params", NoParams())
     fields = {f.name for f in dataclasses.fields(params)} if _is_dataclass(params) else set()

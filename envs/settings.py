@@ -42,11 +42,13 @@ def whole_numbers(env: str, key: str, value: Any, low: int) -> tuple[int, ...]:
     Raises ``UsageError`` unless it holds at least one number, each whole and at least ``low``.
     """
     found = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
-    if not found or not all(isinstance(n, Real) and n >= low and n == int(n) for n in found):
+    if not found or not all(
+        isinstance(n, Real) and float(n) >= low and float(n).is_integer() for n in found
+    ):
         raise UsageError(
             f"environment {env!r}: {key} must be a list of whole numbers >= {low}, not {value!r}"
         )
-    return tuple(map(int, found))
+    return tuple(int(float(n)) for n in found)
 
 
 def check_range(env: str, key: str, value: float, low: float, high: float | None = None) -> None:

@@ -93,7 +93,8 @@ def _impurity(env: Any, params: Any) -> str | None:
 
 
 def _program(function: Callable[..., Any], *args: Any) -> tuple[str, list[bytes]]:
-    traced = jax.make_jaxpr(lambda *args: function(*args))(*args)  # a lambda is never cached
+    jax.clear_caches()  # or what is jitted inside, as gymnax's step is, would not be traced again
+    traced = jax.make_jaxpr(lambda *args: function(*args))(*args)
     constants = [np.asarray(plain(constant)).tobytes() for constant in traced.consts]
     return re.sub(r"0x[0-9a-f]+", "", str(traced)), constants
 

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from ssmrl.errors import UsageError
 
 T = TypeVar("T")
+OWN_PACKAGES = ("agents", "envs", "ssmrl")  # which a folder of the user's cannot be
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -75,12 +76,22 @@ class Registry(Generic[T]):
         if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
             raise UsageError(f"{self.kind} {path!r} is no import path such as my_module:MyClass")
         try:
-            return getattr(import_module(module_name), attribute)
+            module = import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
                 raise  # the module is there, but something that it imports is not
-            raise UsageError(f"{self.kind} {path!r}: there is no module {module_name!r}") from None
-        except AttributeError:
+            raise UsageError(
+                f"{self.kind} {path!r}: there is no module {module_name!r} in {os.getcwd()} or on "
+                f"Python's path{_taken(module_name)}"
+            ) from None
+        if not hasattr(module, attribute):
             raise UsageError(
                 f"{self.kind} {path!r}: module {module_name!r} has no {attribute!r}"
-            ) from None
+                f"{_taken(module_name)}"
+            )
+        return getattr(module, attribute)
+
+
+def _taken(module_name: str) -> str:
+    top = module_name.partition(".")[0]
+    return f"; {top} is ssmrl's own package, rename yours" if top in OWN_PACKAGES else ""

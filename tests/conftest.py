@@ -1,4 +1,4 @@
-"""Settings for all tests: strict promotion, quiet CPU, one shared compilation cache."""
+"""Settings for all tests: no promotion of ranks, quiet CPU, one shared compilation cache."""
 
 import os
 

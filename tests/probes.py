@@ -134,3 +134,15 @@ class Blinding(Probe):
 
     def observe(self, key: Any, state: State, action: Any, params: Params) -> jax.Array:
         return jnp.where(state.time >= 20, jnp.inf, 0.0)[None]
+
+
+class Guess(Probe):
+    """Pays for the action that a policy of even odds draws with the first key of the reset."""
+
+    def reset_env(self, key, params):
+        obs, state = super().reset_env(key, params)
+        cue = jax.random.categorical(jax.random.split(key)[0], jnp.zeros((1, 2)))[0]
+        return obs, state.replace(cue=cue.astype(jnp.int32))
+
+    def reward(self, state, action, params):
+        return (action == state.cue).astype(jnp.float32)

@@ -134,9 +134,7 @@ class VelocityOnlyCartPole(HalfSeenCartPole):
 
     seen = ("x_dot", "theta_dot")
 
-    def reset_env(
-        self, key: jax.Array, params: EnvParams
-    ) -> tuple[jax.Array, cartpole.EnvState]:
+    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, cartpole.EnvState]:
         """Start near the upright and show the positions, this once."""
         _, state = super().reset_env(key, params)
         return jnp.array([state.x, state.theta]), state

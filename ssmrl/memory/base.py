@@ -1,6 +1,8 @@
 """The contract of a memory, and the table in which memories are found by name."""
 
 import dataclasses
+import inspect
+import re
 from typing import Any, ClassVar, NamedTuple, Protocol, get_type_hints
 
 import jax
@@ -23,7 +25,8 @@ class Memory(Protocol):
     * one scan of T steps equals scans of its pieces with the state carried over,
     * nothing passes a start, in value or gradient: both are exactly zero.
 
-    ``ssm_parameters`` names the parameters that may get a smaller learning rate of their own.
+    ``ssm_parameters`` names the parameters that may get a smaller learning rate of their own; a
+    memory without it has none.
 
     Inputs may be bfloat16; whatever dtype the outputs have, states are best kept in float32. A
     memory may offer ``prepare(dtype)``, which does the part of ``step`` that needs the parameters
@@ -50,10 +53,14 @@ class Memory(Protocol):
 
 
 class Option(NamedTuple):
-    """An option of a memory: its type and default (``dataclasses.MISSING`` if it has none)."""
+    """An option of a memory.
+
+    Its type, its default (``dataclasses.MISSING`` if it has none) and the comment beside it.
+    """
 
     type: Any
     default: Any
+    meaning: str
 
 
 MEMORIES: Registry[type[nn.Module]] = Registry("memory")
@@ -77,7 +84,8 @@ def options(name: str) -> dict[str, Option]:
     memory = _get(name)
     types = get_type_hints(memory)
     fields = (f for f in dataclasses.fields(memory) if f.init and f.name not in ("parent", "name"))
-    return {f.name: Option(types[f.name], _default(f)) for f in fields}
+    comments = _comments(memory)
+    return {f.name: Option(types[f.name], _default(f), comments.get(f.name, "")) for f in fields}
 
 
 def make(name: str, **values: Any) -> Any:
@@ -106,7 +114,26 @@ def _get(name: str) -> type[nn.Module]:
     memory = MEMORIES.get(name)
     if not (isinstance(memory, type) and issubclass(memory, nn.Module)):
         raise UsageError(f"memory {name!r} is not a class of flax modules but {memory!r}")
+    fields = {f.name for f in dataclasses.fields(memory)}
+    missing = [m for m in ("initial_state", "scan", "step") if not hasattr(memory, m)]
+    missing += [] if "features" in fields or hasattr(memory, "features") else ["features"]
+    if missing:
+        raise UsageError(
+            f"memory {name!r} has no {', '.join(missing)}; ssmrl.memory.Memory says what they are"
+        )
     return memory
+
+
+def _comments(memory: type) -> dict[str, str]:
+    """Return what stands behind ``name: type = default  #`` in the source of the class."""
+    found: dict[str, str] = {}
+    for cls in reversed(memory.__mro__):
+        try:
+            source = inspect.getsource(cls)
+        except (OSError, TypeError):  # not written in a file
+            continue
+        found |= re.findall(r"^ +(\w+): [^#\n]*  # (.*)$", source, re.MULTILINE)
+    return found
 
 
 def _default(field: dataclasses.Field) -> Any:

@@ -21,7 +21,7 @@ class GRU(nn.Module):
     ssm_parameters: ClassVar[tuple[str, ...]] = ()
 
     features: int = 256  # units of every layer
-    num_layers: int = 1
+    num_layers: int = 1  # one on top of the other
 
     def __post_init__(self):
         check_positive(features=self.features, num_layers=self.num_layers)

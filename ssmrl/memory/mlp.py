@@ -17,7 +17,7 @@ class MLP(nn.Module):
     ssm_parameters: ClassVar[tuple[str, ...]] = ()
 
     features: int = 256  # width of every layer, the output's among them
-    num_layers: int = 1
+    num_layers: int = 1  # one on top of the other
 
     def __post_init__(self):
         check_positive(features=self.features, num_layers=self.num_layers)

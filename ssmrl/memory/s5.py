@@ -32,7 +32,7 @@ class S5(S5Options):
 
     ssm_parameters: ClassVar[tuple[str, ...]] = ("lambda_re", "lambda_im", "log_step", "b")
 
-    num_layers: int = 4
+    num_layers: int = 4  # one on top of the other
     unroll: int | None = None  # layers per turn of the loop over layers; all, which runs fastest
 
     def __post_init__(self):
@@ -51,7 +51,8 @@ class S5(S5Options):
     @nn.nowrap
     def initial_state(self, batch_shape: tuple[int, ...]) -> State:
         """Return zeros, one x_*x2P per layer."""
-        return (jnp.zeros((*batch_shape, 2 * self.num_states)),) * self.num_layers
+        shape = (*batch_shape, 2 * self.num_states)
+        return tuple(jnp.zeros(shape) for _ in range(self.num_layers))  # apart, to be donated
 
     def prepare(self, dtype: Any = jnp.float32) -> list[Weights]:
         """Return what ``step`` makes of the parameters, to be made once for many steps."""

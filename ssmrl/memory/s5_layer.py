@@ -4,7 +4,8 @@ x_t = Λ̄ x_{t-1} + B̄ u_t, z = 2 Re(C x) + D u, g = gelu(z), y = u + W g · �
 
 Smith et al. 2023 (arXiv 2208.04933); the block as Lu et al. 2023 (arXiv 2303.03982) run it.
 States are planar from projection to read-out, so both are one real matrix product. Matrices are
-multiplied in the dtype of the layer's input; states are float32.
+multiplied in the dtype of the layer's input; states are float32 while they are computed, but those
+that a scan of bfloat16 leaves, its last among them, are rounded to that.
 """
 
 from typing import Any, Literal, NamedTuple, get_args
@@ -150,7 +151,7 @@ def scan_layer(
     state_BxN: jax.Array,
     start_TxB: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Take in T steps; returns y_TxBxH and the last planar state, float32 like all states."""
+    """Take in T steps; returns y_TxBxH and the last planar state, an array of float32."""
     u_TxBxH = _before(options, w, x_TxBxH)
     states_TxBxN = linear_scan(
         w.lambda_bar_N,

@@ -16,7 +16,8 @@ class ActorCritic(nn.Module):
     ``memory`` obeys the contract of ``ssmrl.memory``, ``action_head`` maps features to a
     distribution. ``scan`` takes a sequence and ``step`` one moment; both return the new memory
     state, the distribution of actions and the values. Layers work in ``dtype``, all but the last
-    ones of the heads; parameters, memory states and results are float32.
+    ones of the heads and those of memories that have no use for it (GRU and MLP); parameters,
+    memory states and results are float32.
     """
 
     memory: Any

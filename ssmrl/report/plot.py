@@ -15,6 +15,8 @@ SMOOTHED = 0.02  # of a curve's points go into each that is drawn
 
 def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) -> None:
     """Draw the return over environment steps of (label, run)s; a band spans the seeds' range."""
+    if not out.suffix:
+        raise UsageError(f"picture {str(out)!r} needs a suffix that says its kind, such as .png")
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     for label, folder in runs:

@@ -38,7 +38,7 @@ class Checkpoints:
         unfinished.write_text(json.dumps(manifest))
         unfinished.replace(self._manifest(update))
         for path in self._folder.glob("*.json"):
-            if int(path.stem) not in self._manager.all_steps():
+            if path.stem.isdigit() and int(path.stem) not in self._manager.all_steps():
                 path.unlink()
 
     def restore(self, like: Any) -> tuple[int, Any, list[str]]:
@@ -47,6 +47,16 @@ class Checkpoints:
         ``like`` is a tree of shapes and dtypes. Raises ``UsageError`` where no checkpoint is
         whole, or the newest that is has other leaves.
         """
+        try:
+            return self._restore(like)
+        except FileNotFoundError:  # removed while it was read, by a run that goes on
+            self._manager.reload()
+            return self._restore(like)
+
+    def _restore(self, like: Any) -> tuple[int, Any, list[str]]:
+        # Not the devices in the checkpoint: it may come from a machine with other devices.
+        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like)
         warnings: list[str] = []
         for update in sorted(self._manager.all_steps(), reverse=True):
             if self._damaged(update):

@@ -6,6 +6,7 @@ value of the wrong type ends before anything is traced.
 """
 
 import dataclasses
+import itertools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,9 @@ def convert(value: Any, hint: Any, path: str) -> Any:
         raise UsageError(f"{path} needs a value; give it as --{path.replace('_', '-')} VALUE")
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise _wrong(value, "a group of options", path)
+            named = any(f.name == "name" for f in dataclasses.fields(hint))
+            hint_at = f"; name it {path}.name" if named else ""
+            raise UsageError(f"{path} must be a group of options, not {value!r}{hint_at}")
         return from_mapping(typing.cast(type, hint), value, path + ".")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -94,7 +97,7 @@ def _convert_optional(value: Any, arguments: tuple[Any, ...], path: str) -> Any:
 
 
 def _convert_scalar(value: Any, hint: Any, path: str) -> Any:
-    if hint is Any or (type(value) is hint):
+    if hint is Any or (type(value) is hint and hint is not float):
         return value
     if hint is str and isinstance(value, Typed):
         return str(value)
@@ -168,7 +171,10 @@ def check_divides(part_name: str, part: int, whole_name: str, whole: int) -> Non
 
 
 def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
-    """Turn ``--ppo.num-envs 8 --x`` into ``{"ppo": {"num_envs": "8"}, "x": "true"}``."""
+    """Turn ``--ppo.num-envs 8 --x`` into ``{"ppo": {"num_envs": "8"}, "x": "true"}``.
+
+    Several numbers for one option, a list's, are joined by commas.
+    """
     overrides: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
@@ -178,7 +184,10 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         name, equals, value = flag[2:].partition("=")
         if not equals:
             has_value = rest and not rest[0].startswith("--")
-            value = rest.pop(0) if has_value else NoValue("true")
+            more = itertools.takewhile(lambda word: _number(word) is not None, rest[1:])
+            values = [rest[0], *more] if has_value else []
+            rest = rest[len(values) :]
+            value = ",".join(values) if values else NoValue("true")
         group = overrides
         *groups, leaf = name.replace("-", "_").split(".")
         for part in groups:

@@ -40,7 +40,7 @@ class Schedule:
     """When the loop stops to write."""
 
     log_every: int  # updates per row of metrics
-    checkpoint_every: int  # updates per checkpoint
+    checkpoint_every: int  # updates per checkpoint, rounded up to whole rows
 
 
 def init_seeds(agent: Agent, seed: int, num_seeds: int) -> Any:
@@ -112,6 +112,7 @@ def compile_chunk(
 def train(
     agent: Agent,
     state: Any,
+    chunk: Callable[[Any, jax.Array], tuple],
     folder: RunFolder,
     schedule: Schedule,
     num_seeds: int,
@@ -119,11 +120,11 @@ def train(
 ) -> tuple[Any, bool]:
     """Update until the end or until interrupted; return the state and whether it is the end.
 
+    ``chunk`` is that of ``compile_chunk``; ``state`` is donated to it.
     Raises ``TrainingError`` at a loss that is not finite; checkpoints keep the last good state.
     """
     from tensorboardX import SummaryWriter
 
-    chunk = compile_chunk(agent, state, num_seeds, console)
     checkpoints = Checkpoints(folder.checkpoints)
     update = int(np.max(state.update))
     rows = folder.drop_rows_after(update)
@@ -141,7 +142,7 @@ def train(
             state, metrics, broken = chunk(state, jax.device_put(np.int32(count)))
             metrics, broken = jax.device_get((metrics, broken))
             elapsed = time.monotonic() - began
-            _check_finite(broken, folder)
+            _check_finite(broken, checkpoints.newest(), folder)
             update += count
             seconds += elapsed
             row: dict[str, Any] = {
@@ -168,14 +169,17 @@ def mean(value: float | list[float | None] | None) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _check_finite(broken: Any, folder: RunFolder) -> None:
+def _check_finite(broken: Any, saved: int | None, folder: RunFolder) -> None:
+    left = "there is no checkpoint yet"
+    if saved is not None:
+        left = f"the checkpoint after update {saved} stays in {folder.checkpoints}"
     for seed, update in enumerate(np.atleast_1d(broken)):
         if update:
             which = f" (seed number {seed})" if np.ndim(broken) else ""
             raise TrainingError(
                 f"update {update}{which} gave a loss, gradient or statistic that is not finite; "
-                f"the last good checkpoint stays in {folder.checkpoints}; "
-                "try a smaller learning rate"
+                f"{left}; start anew with a smaller learning rate, or look for faulty rewards "
+                "with ssmrl check"
             )
 
 

@@ -1,9 +1,11 @@
 """What a run leaves on disk: its config, metrics, events, checkpoints and picture."""
 
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,13 @@ class RunFolder:
     @staticmethod
     def check_new(path: str | Path) -> None:
         """Raise ``UsageError`` where there is something already."""
-        if Path(path).exists():
+        if (Path(path) / "config.yaml").exists():
             raise UsageError(
                 f"run folder {str(path)!r} exists already; continue it with --resume {path}, "
                 "or choose another --run-dir"
             )
+        if Path(path).exists():
+            raise UsageError(f"{str(path)!r} exists already and is no run; take another --run-dir")
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
@@ -54,6 +58,30 @@ class RunFolder:
         if not (folder.path / "config.yaml").is_file():
             raise UsageError(f"{str(path)!r} is no run folder: it holds no config.yaml")
         return folder
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from training in this folder.
+
+        Raises ``UsageError`` where one does already. Where the file system has no locks, nothing
+        is kept.
+        """
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            self._lock(folder)
+            yield
+        finally:
+            os.close(folder)
+
+    def _lock(self, folder: int) -> None:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"run {str(self.path)!r} is being trained by another process; stop that one first"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.yaml."""

@@ -35,6 +35,14 @@ def test_recorded_episode_tells_every_step_up_to_the_end(make_agent):
     assert short.rewards == episode.rewards[:5]
 
 
+def test_actions_are_drawn_apart_from_the_environment(make_agent):
+    """An untrained policy guesses right half the time: 32 times of 32 by chance never."""
+    agent = make_agent(env="probes:Guess", memory="mlp")
+    state = agent.init(jax.random.key(0))
+    played = [record_episode(agent, state, seed, greedy=False, max_steps=1) for seed in range(32)]
+    assert 0.2 < np.mean([episode.rewards for episode in played]) < 0.8
+
+
 @pytest.mark.parametrize("name", ["Catch-bsuite", "Pong-misc"])
 def test_pictures_of_gymnax_become_arrays(name):
     env, params = envs.make(name)

@@ -1,9 +1,12 @@
 """The PPO agent: what it replays, what it bootstraps from, and what its options do."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from agents.ppo import Config
 from ssmrl import memory
@@ -81,6 +84,85 @@ def test_next_value_is_that_of_the_same_episode(make_agent, env):
         np.testing.assert_allclose(trajectory.next_value[t][cut], value[cut], atol=1e-5)
 
 
+def test_loss_by_hand(make_agent):
+    """Schulman et al. 2017, equation 9, with the value clipped as its implementation does."""
+    agent = make_agent(
+        *("--ppo.entropy-coefficient=0.3", "--ppo.value-coefficient=0.7"),
+        *("--ppo.clip-epsilon=0.05", "--ppo.value-clip-epsilon=0.02"),
+    )
+    state = after_updates(agent, 1)
+    _, batch = agent.estimate_advantages(*jax.jit(agent.rollout)(state, jax.random.key(1)))
+    flat, unravel = ravel_pytree(state.params)
+    t, params = (
+        batch.trajectory,
+        unravel(flat + 0.2 * jax.random.normal(jax.random.key(2), flat.shape)),
+    )
+    moved = state.replace(params=params)
+    _, policy, value = agent._apply(moved, "scan", t.memory_state, t.obs, t.start)
+    ratio = np.exp(policy.log_prob(t.action) - t.log_prob)
+    advantage = (batch.advantage - np.mean(batch.advantage)) / np.std(batch.advantage)
+    surrogate = np.minimum(ratio * advantage, np.clip(ratio, 0.95, 1.05) * advantage)
+    held = t.value + np.clip(value - t.value, -0.02, 0.02)
+    square = np.maximum((value - batch.target) ** 2, (held - batch.target) ** 2)
+    assert (abs(ratio - 1) > 0.05).any()
+    assert (abs(value - t.value) > 0.02).any()
+    expected = -surrogate.mean() + 0.7 * 0.5 * square.mean() - 0.3 * np.mean(policy.entropy())
+    loss, _ = jax.jit(agent.loss)(params, state, batch)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_gradient_step_by_hand(make_agent):
+    """Clipped to a norm so small that epsilon, 1e-5 as published, rules Adam's first step."""
+    agent = make_agent(
+        *("--ppo.num-epochs=1", "--ppo.num-minibatches=1", "--ppo.max-grad-norm=1e-4"),
+        *("--ppo.learning-rate=0.1", "--ppo.no-anneal-learning-rate"),
+        memory="mlp",
+    )
+    state = agent.init(jax.random.key(0))
+    _, batch = agent.estimate_advantages(*jax.jit(agent.rollout)(state, jax.random.key(1)))
+    after, metrics = jax.jit(agent.learn)(state, batch, jax.random.key(2))
+    grads = jax.grad(agent.loss, has_aux=True)(state.params, state, batch)[0]
+    flat = ravel_pytree(grads)[0]
+    norm = np.linalg.norm(flat)
+    assert metrics["grad_norm"].total == pytest.approx(norm, rel=1e-3)
+    clipped = np.asarray(flat) * 1e-4 / norm
+    expected = 0.1 * clipped / (abs(clipped) + 1e-5)
+    moved = ravel_pytree(state.params)[0] - ravel_pytree(after.params)[0]
+    np.testing.assert_allclose(moved, expected, atol=1e-4)
+    assert abs(expected).max() > 0.01
+
+
+def test_update_is_its_parts_in_order(make_agent):
+    """The replay sees the statistics that acting saw; metrics tell of ended episodes only."""
+    options = "--ppo.normalise-observations", "--ppo.normalise-rewards", "--env.params.length=5"
+    agent = make_agent(*options, memory="mlp")
+    state = after_updates(agent, 1)
+    after, metrics = jax.jit(agent.update)(state)
+
+    @jax.jit
+    def parts(state):
+        _, key_rollout, key_learn = jax.random.split(state.key, 3)
+        acted, trajectory = agent.rollout(state, key_rollout)
+        scaled, batch = agent.estimate_advantages(acted, trajectory)
+        learnt, _ = agent.learn(scaled, batch, key_learn)
+        other, _ = agent.learn(scaled, batch, key_rollout)
+        return learnt, other, trajectory, state.obs_moments.update(trajectory.obs)
+
+    learnt, other, trajectory, moments = parts(state)
+    assert_near = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(assert_near, after.params, learnt.params)
+    jax.tree.map(assert_near, after.reward_scale, learnt.reward_scale)
+    jax.tree.map(assert_near, after.obs_moments, moments)
+    of_params = [jax.tree.leaves(s.params)[0] for s in (learnt, other)]
+    assert (of_params[0] != of_params[1]).any()  # minibatches are drawn with the key
+    assert float(after.reward_scale.moments.count) > float(state.reward_scale.moments.count)
+    ended = trajectory.ended
+    assert 0 < ended.sum() < ended.size
+    for name in ("episode_return", "episode_length"):
+        found = metrics[name].total / metrics[name].count
+        assert found == pytest.approx(float(getattr(trajectory, name)[ended].mean()), rel=1e-5)
+
+
 def test_seed_inside_a_vmap_equals_the_seed_alone(make_agent):
     agent = make_agent()
     together = loop.init_seeds(agent, seed=5, num_seeds=4)
@@ -154,6 +236,11 @@ def test_hyperparameters_can_be_vmapped(make_agent):
             "ppo.num_minibatches=6 does not divide ppo.num_envs=64; nearest that do: 4 and 8",
         ),
         ({"num_envs": 0}, "ppo.num_envs must be above 0, not 0"),
+        (
+            {"num_envs": 8, "num_minibatches": 8, "num_steps": 1},
+            "ppo.num_minibatches=8 leaves one step in each, from which no advantage can be told; "
+            "raise ppo.num_steps or ppo.num_envs",
+        ),
         ({"gamma": 1.5}, "ppo.gamma must lie in 0..1, not 1.5"),
     ],
 )

@@ -114,6 +114,13 @@ def test_impossible_setting_of_the_constructor():
         envs.make("popgym/RepeatFirstEasy", num_decks=0)
 
 
+def test_a_parameter_without_default_is_asked_for():
+    envs.register("test/Sized", lambda size: Tiny(truncates=size > 3))
+    assert envs.make("test/Sized", size=4)[0].truncates
+    with pytest.raises(UsageError, match="'test/Sized' needs a value for its parameter 'size'"):
+        envs.make("test/Sized")
+
+
 def test_import_path_of_a_class_and_of_a_factory(tmp_path, monkeypatch):
     (tmp_path / "some_game.py").write_text(
         "from tiny_env import Tiny, Legacy\n"

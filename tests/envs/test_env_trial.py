@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
+from probes import Probe
 from tiny_env import Legacy, Tiny, TinyState
 
 import envs
@@ -115,6 +116,24 @@ class LeakyLegacy(Legacy):
         return super().step_env(key, state, action, params)
 
 
+class NumpyInJit(Probe):
+    """As the README's: gymnax's class compiles reset and step, so that chance is drawn once."""
+
+    def reset_env(self, key, params):
+        obs, state = super().reset_env(key, params)
+        return obs * np.random.default_rng().random(), state
+
+
+class CountsInJit(Probe):
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def step_env(self, key, state, action, params):
+        self.steps += 1
+        return super().step_env(key, state, action, params)
+
+
 class Unbounded(Lucky):
     """Takes any number for an action, and pays by it."""
 
@@ -128,6 +147,11 @@ class Unbounded(Lucky):
     def step(self, key, state, action, params):
         obs, state, _, *rest = super().step(key, state, action, params)
         return obs, state, jnp.tanh(action.sum()), *rest
+
+
+class Matrix(Lucky):
+    def action_space(self, params):
+        return Box(-1.0, 1.0, (2, 2), jnp.float32)
 
 
 class Counter(Lucky):
@@ -160,9 +184,11 @@ FAULTS = {
     "flag": (changed(truncated=lambda s, _: jnp.float32(0)), "contract", "truncated is float32[]"),
     "python-if": (PythonIf(), "contract", "cannot look at traced values"),
     "numpy-chance": (Numpy(), "purity", "draw every random number from the key"),
+    "numpy-in-jit": (NumpyInJit(), "purity", "draw every random number from the key"),
+    "attribute-in-jit": (CountsInJit(), "purity", "changed the attribute 'steps'"),
     "attribute": (Counts(), "purity", "changed the attribute 'steps'"),
     "growing-list": (Leaks(), "purity", "changed the attribute 'history'"),
-    "wrapped": (envs.wrap(LegacyGymnax(LeakyLegacy())), "purity", "changed the attribute 'history'"),
+    "wrapped": (envs.wrap(LegacyGymnax(LeakyLegacy())), "purity", "the attribute 'history'"),
     "weak-type": (WeaklyTyped(), "compilation", "state.time is a plain Python number"),
     "callback": (changed(reward=from_outside), "determinism", "gave other rewards"),
     "bounds": (
@@ -240,6 +266,8 @@ def test_command(capsys):
     assert main(["check", "popgym/Nothing"]) == 2
     assert main(["check", "test_env_trial:PythonIf"]) == 1  # cannot even be made
     assert "FAULT  contract: TracerBoolConversionError" in capsys.readouterr().out
+    assert main(["check", "test_env_trial:Matrix"]) == 1
+    assert "FAULT  action head: no action head for Box" in capsys.readouterr().out
 
 
 @pytest.mark.slow

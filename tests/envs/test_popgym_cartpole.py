@@ -260,7 +260,7 @@ def test_other_masses_and_lengths_are_those_of_gymnasium():
     _, state = env.reset(KEY, params)
     theirs.state = np.asarray(physics(state), np.float64)
     for _ in range(4):
-        obs, state, *_ = env.step_env(KEY, state, 1, params)
+        _, state, *_ = env.step_env(KEY, state, 1, params)
         theirs.step(1)
         np.testing.assert_allclose(physics(state), theirs.state, rtol=1e-4)
     with pytest.raises(UsageError, match="has no parameter 'total_mass'"):

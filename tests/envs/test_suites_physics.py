@@ -61,7 +61,7 @@ def test_the_suites_done_terminates_and_the_next_episode_is_new():
     again = steps[end][0]
     assert 0 <= again[0] < 1
     assert again[0] != first[0]
-    key_reset = jax.random.split(jax.random.fold_in(KEY, end))[1]  # the step itself has the other half
+    key_reset = jax.random.split(jax.random.fold_in(KEY, end))[1]  # the other half is the step's
     np.testing.assert_array_equal(again, env.reset(key_reset, params)[0])
     assert steps[end][1].time == 0
     if end < 3:

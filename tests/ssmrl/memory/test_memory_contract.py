@@ -172,8 +172,25 @@ class Recent(nn.Module):
     """A memory from outside the library: it returns the input before this one."""
 
     features: int
-    scale: float = 1.0
-    ssm_parameters = ()
+    scale: float = 1.0  # of what it returns
+
+    @nn.nowrap
+    def initial_state(self, batch_shape):
+        return jnp.zeros((*batch_shape, self.features))
+
+    def scan(self, state, x_TxBxF, start_TxB):
+        x_TxBxF = jnp.concatenate([state[None], x_TxBxF])
+        return x_TxBxF[-1], self.scale * jnp.where(start_TxB[..., None], 0, x_TxBxF[:-1])
+
+    def step(self, state, x_BxF, start_B):
+        return x_BxF, self.scale * jnp.where(start_B[..., None], 0, state)
+
+
+class Unfinished(nn.Module):
+    features: int = 3
+
+    def initial_state(self, batch_shape):
+        return jnp.zeros((*batch_shape, self.features))
 
 
 def test_memories_come_from_outside_too(monkeypatch):
@@ -193,9 +210,13 @@ def test_memories_are_found_by_import_path():
 
 
 def test_options_tell_types_and_defaults():
-    assert memory.options("gru") == {"features": (int, 256), "num_layers": (int, 1)}
+    assert memory.options("gru") == {
+        "features": (int, 256, "units of every layer"),
+        "num_layers": (int, 1, "one on top of the other"),
+    }
     of_s5 = memory.options("s5")
-    assert of_s5["dt_max"] == (float, 0.1)
+    assert of_s5["dt_max"] == (float, 0.1, "largest initial time step")
+    assert all(option.meaning for option in of_s5.values())
     assert set(get_args(of_s5["norm"].type)) == {"none", "pre", "post", "gate"}
 
 
@@ -211,6 +232,7 @@ def test_options_tell_types_and_defaults():
         ("gru", {"features": 0}, "features must be at least 1, but is 0"),
         ("mlp", {"num_layers": -1}, "num_layers must be at least 1, but is -1"),
         (f"{__name__}:Recent", {"scale": 2.0}, "needs a value for its option 'features'"),
+        (f"{__name__}:Unfinished", {}, "has no scan, step; ssmrl.memory.Memory says what they are"),
     ],
 )
 def test_mistakes_end_in_one_sentence(name, options, message):

@@ -1,5 +1,7 @@
 """Checkpoints come back bit for bit, or say that they were damaged."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,3 +122,21 @@ def test_nothing_whole_is_an_error(tmp_path):
             path.write_bytes(b"")
     with pytest.raises(UsageError, match=r"every checkpoint in .* is damaged"):
         Checkpoints(tmp_path).restore(like())
+
+
+def test_checkpoint_of_another_device_comes_back(tmp_path):
+    """Orbax notes the device that each array was on, here one that this machine lacks."""
+    Checkpoints(tmp_path).save(1, state(1))
+    noted = tmp_path / "1" / "default" / "_sharding"
+    text, changes = re.subn(r"cpu:0|TFRT_CPU_0", "cuda:0", noted.read_text())
+    assert changes
+    noted.write_text(text)
+    (tmp_path / "1.json").unlink()  # as if killed on the way: no checksum of what was changed
+    _, restored, _ = Checkpoints(tmp_path).restore(like())
+    assert_same(restored, state(1))
+
+
+def test_other_files_among_checkpoints_are_left_alone(tmp_path):
+    (tmp_path / "notes.json").write_text("{}")
+    Checkpoints(tmp_path).save(1, state(1))
+    assert (tmp_path / "notes.json").exists()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from ssmrl.errors import UsageError
-from ssmrl.train.config import from_mapping, merge, parse_overrides, to_mapping
+from ssmrl.train.config import convert, from_mapping, merge, parse_overrides, to_mapping
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,19 @@ def test_mistakes(mapping, sentence):
 def test_option_without_its_value():
     with pytest.raises(UsageError, match="name needs a value; give it as --name VALUE"):
         from_mapping(Outer, parse_overrides(["--name", "--count", "3"]))
+
+
+def test_numbers_of_a_list_may_stand_apart():
+    assert parse_overrides(["--a.sizes", "8", "16", "--b", "-1"]) == {
+        "a": {"sizes": "8,16"},
+        "b": "-1",
+    }
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), ".nan"])
+def test_numbers_are_finite_from_yaml_too(value):
+    with pytest.raises(UsageError, match="must be a number, not"):
+        convert(value, float, "rate")
 
 
 def test_stray_argument():
