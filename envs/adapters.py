@@ -6,16 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
+from envs.fixed import NoParams
 from envs.spaces import Space
 from envs.wrappers.base import Transition, Wrapper, name_of
 from ssmrl.errors import UsageError
-
-
-@struct.dataclass
-class NoParams:
-    """The parameters of an environment that has none."""
 
 
 def is_legacy(env: Any, params: Any) -> bool:

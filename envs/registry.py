@@ -9,7 +9,8 @@ from typing import Any
 import gymnax
 
 from envs import bsuite, popgym, recall, suites
-from envs.adapters import LegacyGymnax, NoParams, is_legacy
+from envs.adapters import LegacyGymnax, is_legacy
+from envs.fixed import NoParams
 from envs.settings import as_number
 from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean

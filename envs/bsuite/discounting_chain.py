@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from gymnax.environments import environment
 
+from envs.fixed import FixedEnvironment, NoParams
 from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete
 
@@ -23,12 +23,7 @@ class EnvState:
     time: jax.Array  # int32 []: steps taken
 
 
-@struct.dataclass
-class EnvParams:
-    """Nothing may vary: the chains are constructor arguments."""
-
-
-class DiscountingChain(environment.Environment):
+class DiscountingChain(FixedEnvironment):
     """The first action chooses a chain; each chain pays once, at a step of its own.
 
     Rules of bsuite. Observation: float32 [2] = (chain, -1 before it is chosen; time as a part of
@@ -54,18 +49,13 @@ class DiscountingChain(environment.Environment):
         self.rewards[mapping_seed % steps.size] += BONUS
         self.num_steps = int(steps.max())
 
-    @property
-    def default_params(self) -> EnvParams:
-        """No parameters."""
-        return EnvParams()
-
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
+    def reset_env(self, key: jax.Array, params: NoParams) -> tuple[jax.Array, EnvState]:
         """Stand before the choice."""
         state = EnvState(chain=jnp.int32(-1), time=jnp.int32(0))
         return self._observe(state), state
 
     def step_env(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Choose the chain at first, then go one step along it."""
         chosen = jnp.asarray(action, jnp.int32)
@@ -75,11 +65,11 @@ class DiscountingChain(environment.Environment):
         reward = jnp.where(pays, jnp.asarray(self.rewards)[chain], 0.0)
         return self._observe(state), state, reward, self.is_terminated(state, params), {}
 
-    def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_terminated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether the latest reward is past."""
         return state.time >= self.num_steps
 
-    def is_truncated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_truncated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return false: time never runs out."""
         return jnp.zeros((), bool)
 
@@ -88,16 +78,16 @@ class DiscountingChain(environment.Environment):
         """The chains."""
         return self.rewards.size
 
-    def action_space(self, params: EnvParams | None = None) -> Discrete:
+    def action_space(self, params: NoParams | None = None) -> Discrete:
         """Return the chain to choose."""
         return Discrete(self.num_actions)
 
-    def observation_space(self, params: EnvParams) -> Box:
+    def observation_space(self, params: NoParams) -> Box:
         """Return the Box of (chain, part of the episode)."""
         high = jnp.array([max(1, self.num_actions - 1), 1], jnp.float32)
         return Box(jnp.array([-1.0, 0.0]), high, (2,), jnp.float32)
 
-    def render(self, state: EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: EnvState, params: NoParams | None = None) -> str:
         """Return one line per chain: what it pays when, and where the player stands."""
         lines = [f"step {int(state.time)} of {self.num_steps}"]
         for chain, (step, reward) in enumerate(zip(self.reward_steps, self.rewards, strict=True)):

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from gymnax.environments import environment
 
+from envs.fixed import FixedEnvironment, NoParams
 from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
@@ -26,12 +26,7 @@ class EnvState:
     time: jax.Array  # int32 []: steps taken
 
 
-@struct.dataclass
-class EnvParams:
-    """Nothing may vary: board and fleet determine shapes and are constructor arguments."""
-
-
-class Battleship(environment.Environment):
+class Battleship(FixedEnvironment):
     """Shoot at the cells of a square board on which straight ships lie.
 
     Rules of popgym 1.0.7. Action: (row, column), MultiDiscrete. Observation: Discrete(2), 1 for
@@ -71,12 +66,7 @@ class Battleship(environment.Environment):
         self.ship_sizes = ship_sizes
         self.legacy = legacy
 
-    @property
-    def default_params(self) -> EnvParams:
-        """No parameters."""
-        return EnvParams()
-
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
+    def reset_env(self, key: jax.Array, params: NoParams) -> tuple[jax.Array, EnvState]:
         """Place the fleet."""
         ships: list[Ship] = []
         keys = jax.random.split(key, len(self.ship_sizes))
@@ -91,7 +81,7 @@ class Battleship(environment.Environment):
         return self._observe(jnp.zeros((), bool)), state
 
     def step_env(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Shoot at one cell."""
         row, column = divmod(action, self.board_size) if self.legacy else (action[0], action[1])
@@ -113,12 +103,12 @@ class Battleship(environment.Environment):
     def _observe(self, hit: jax.Array) -> jax.Array:
         return hit.astype(jnp.float32).reshape(1) if self.legacy else hit.astype(jnp.int32)
 
-    def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_terminated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether the fleet is sunk."""
         sunk = state.hits == self.num_ship_cells
         return sunk | self._is_out_of_time(state) if self.legacy else sunk
 
-    def is_truncated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_truncated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether there were as many shots as cells."""
         return jnp.zeros((), bool) if self.legacy else self._is_out_of_time(state)
 
@@ -130,15 +120,15 @@ class Battleship(environment.Environment):
         """The number of cells."""
         return self.board_size**2
 
-    def action_space(self, params: EnvParams | None = None) -> MultiDiscrete | Discrete:
+    def action_space(self, params: NoParams | None = None) -> MultiDiscrete | Discrete:
         """Return the cell to shoot at."""
         return Discrete(self.num_actions) if self.legacy else MultiDiscrete([self.board_size] * 2)
 
-    def observation_space(self, params: EnvParams) -> Discrete | Box:
+    def observation_space(self, params: NoParams) -> Discrete | Box:
         """Return whether the last shot hit."""
         return Box(0.0, 1.0, (1,), jnp.float32) if self.legacy else Discrete(2)
 
-    def render(self, state: EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: EnvState, params: NoParams | None = None) -> str:
         """Return the board: ships ☐, hits ☒, misses ⚬, water ·; the agent knows only ☒ and ⚬.
 
         One concrete state, outside jit.

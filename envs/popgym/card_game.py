@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from gymnax.environments import environment
 
+from envs.fixed import FixedEnvironment, NoParams
 from envs.popgym.deck import CARDS_PER_DECK, NUM_SUITS, SYMBOLS, draw, ordered_deck, show
 from envs.settings import check_range
 from envs.spaces import Discrete
@@ -21,12 +21,7 @@ class EnvState:
     time: jax.Array  # int32 []: steps taken; time + 1 cards lie on the table, but at most N
 
 
-@struct.dataclass
-class EnvParams:
-    """Nothing may vary: decks and lags determine shapes and are constructor arguments."""
-
-
-class CardGame(environment.Environment):
+class CardGame(FixedEnvironment):
     """Deals ``num_decks`` decks; subclasses say what is asked in a step and what it pays.
 
     Observation: the kind of the card dealt last, Discrete(num_kinds). Action: the answer, by
@@ -70,11 +65,6 @@ class CardGame(environment.Environment):
         """
         raise NotImplementedError
 
-    @property
-    def default_params(self) -> EnvParams:
-        """No parameters."""
-        return EnvParams()
-
     def new_deck(self) -> jax.Array:
         """Return the cards before the first is dealt."""
         return ordered_deck(self.num_decks, self.num_kinds)
@@ -87,14 +77,14 @@ class CardGame(environment.Environment):
         """Return what lies in sight."""
         return state.deck[jnp.minimum(state.time, self.num_cards - 1)].astype(jnp.int32)
 
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[Any, EnvState]:
+    def reset_env(self, key: jax.Array, params: NoParams) -> tuple[Any, EnvState]:
         """Deal the first card."""
         time = jnp.int32(0)
         state = EnvState(deck=self.deal(key, self.new_deck(), time), time=time)
         return self.get_obs(state), state
 
     def step_env(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[Any, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Deal the next card and score the answer, which was given before it."""
         dealt = state.time + 1
@@ -104,11 +94,11 @@ class CardGame(environment.Environment):
         reward = jnp.where(pays, reward, 0.0)
         return self.get_obs(state), state, reward, self.is_terminated(state, params), {}
 
-    def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_terminated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether all is dealt and asked."""
         return state.time >= self.num_steps
 
-    def is_truncated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_truncated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return false: time never runs out."""
         return jnp.zeros((), bool)
 
@@ -117,11 +107,11 @@ class CardGame(environment.Environment):
         """The kinds to name."""
         return self.num_kinds
 
-    def action_space(self, params: EnvParams | None = None) -> Discrete:
+    def action_space(self, params: NoParams | None = None) -> Discrete:
         """Return the space of answers."""
         return Discrete(self.num_actions)
 
-    def observation_space(self, params: EnvParams) -> Any:
+    def observation_space(self, params: NoParams) -> Any:
         """Return the kind of the card dealt last."""
         return Discrete(self.num_kinds)
 
@@ -136,7 +126,7 @@ class CardGame(environment.Environment):
             return "nothing is asked"
         return f"right answer: {SYMBOLS[self.num_kinds][int(right)]}"
 
-    def render(self, state: EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: EnvState, params: NoParams | None = None) -> str:
         """Return the cards on the table, the one in sight in brackets, and what is asked."""
         time = int(state.time)
         count, in_sight = self.hand(time)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from gymnax.environments import environment
 
+from envs.fixed import FixedEnvironment, NoParams
 from envs.popgym.deck import CARDS_PER_DECK, SYMBOLS
 from envs.settings import check_range
 from envs.spaces import Discrete, MultiDiscrete
@@ -30,12 +30,7 @@ class EnvState:
     time: jax.Array  # int32 []: steps taken
 
 
-@struct.dataclass
-class EnvParams:
-    """Nothing may vary: the cards determine shapes and are constructor arguments."""
-
-
-class Concentration(environment.Environment):
+class Concentration(FixedEnvironment):
     """Turn cards one a step; two of one kind in a row are a pair and stay face up.
 
     Rules of popgym 1.0.7. Action: a card, Discrete(N), with N = 52 * num_decks. Observation:
@@ -74,12 +69,7 @@ class Concentration(environment.Environment):
         self.max_steps = 2 * self.num_cards
         self.legacy = legacy
 
-    @property
-    def default_params(self) -> EnvParams:
-        """No parameters."""
-        return EnvParams()
-
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
+    def reset_env(self, key: jax.Array, params: NoParams) -> tuple[jax.Array, EnvState]:
         """Lay all cards face down."""
         none = jnp.zeros(self.num_cards, bool)
         state = EnvState(
@@ -93,7 +83,7 @@ class Concentration(environment.Environment):
         return self._observe(state.cards, none), state
 
     def step_env(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Turn one card."""
         drawn = _draw_kind(key, state.left)
@@ -126,12 +116,12 @@ class Concentration(environment.Environment):
     def _observe(self, cards: jax.Array, visible: jax.Array) -> jax.Array:
         return jnp.where(visible, cards, self.num_kinds).astype(jnp.int32)
 
-    def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_terminated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether all pairs are found."""
         solved = state.num_pairs == self.num_cards // 2
         return solved | self._is_out_of_time(state) if self.legacy else solved
 
-    def is_truncated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_truncated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether T steps are over."""
         return jnp.zeros((), bool) if self.legacy else self._is_out_of_time(state)
 
@@ -143,15 +133,15 @@ class Concentration(environment.Environment):
         """The number of cards."""
         return self.num_cards
 
-    def action_space(self, params: EnvParams | None = None) -> Discrete:
+    def action_space(self, params: NoParams | None = None) -> Discrete:
         """Return the card to turn."""
         return Discrete(self.num_cards)
 
-    def observation_space(self, params: EnvParams) -> MultiDiscrete:
+    def observation_space(self, params: NoParams) -> MultiDiscrete:
         """Return what shows of each card."""
         return MultiDiscrete([self.num_kinds + 1] * self.num_cards)
 
-    def render(self, state: EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: EnvState, params: NoParams | None = None) -> str:
         """Return the table: K lies face up, [K] was turned in the step before, (K) was seen and
         lies face down, · was never turned. One concrete state, outside jit.
         """

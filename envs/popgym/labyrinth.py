@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from gymnax.environments import environment
 
+from envs.fixed import FixedEnvironment, NoParams
 from envs.popgym import maze
 from envs.settings import check_range
 from envs.spaces import Discrete, MultiDiscrete
@@ -33,12 +33,7 @@ class EnvState:
     next: maze.Growth
 
 
-@struct.dataclass
-class EnvParams:
-    """Nothing may vary: size and length determine shapes and are constructor arguments."""
-
-
-class Labyrinth(environment.Environment):
+class Labyrinth(FixedEnvironment):
     """What LabyrinthExplore and LabyrinthEscape share: everything but reward and end.
 
     Rules of popgym 1.0.7. The maze has S x S squares, S = ``size`` + 1, walls included (see
@@ -75,11 +70,6 @@ class Labyrinth(environment.Environment):
         shortest = min(self.shortest_episode(), episode_length - 1)
         self.moves_per_step = -(-(self.cells**2 - 1) // shortest)
 
-    @property
-    def default_params(self) -> EnvParams:
-        """No parameters."""
-        return EnvParams()
-
     def shortest_episode(self) -> int:
         """Return the least number of steps to a termination; the next maze is ready by then."""
         raise NotImplementedError
@@ -90,7 +80,7 @@ class Labyrinth(environment.Environment):
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def step(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams | None = None
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams | None = None
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, jax.Array, dict[Any, Any]]:
         """Step; an ended episode is followed by one in the maze that has grown meanwhile."""
         params = self.default_params if params is None else params
@@ -107,18 +97,18 @@ class Labyrinth(environment.Environment):
         info = {**info, **flags, "final_observation": final_obs}
         return obs, state, reward, terminated, truncated, info
 
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
+    def reset_env(self, key: jax.Array, params: NoParams) -> tuple[jax.Array, EnvState]:
         """Generate a whole maze, which is slow; the auto-reset takes the one that has grown."""
         draws = jax.random.uniform(key, (2 + self.cells**2, 3))
         return self._begin(draws[:2], maze.generate(draws[2:], self.cells))
 
     def step_env(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Move the player, and let the next maze grow."""
         return self._play(jax.random.uniform(key, (self.moves_per_step, 3)), state, action, params)
 
-    def is_truncated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_truncated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether time is up."""
         return state.time >= self.episode_length - 1
 
@@ -127,15 +117,15 @@ class Labyrinth(environment.Environment):
         """The four directions."""
         return len(DELTAS)
 
-    def action_space(self, params: EnvParams | None = None) -> Discrete:
+    def action_space(self, params: NoParams | None = None) -> Discrete:
         """Return the direction of the move."""
         return Discrete(len(DELTAS))
 
-    def observation_space(self, params: EnvParams) -> MultiDiscrete:
+    def observation_space(self, params: NoParams) -> MultiDiscrete:
         """Return the nine squares in view and the previous action."""
         return MultiDiscrete([NUM_CELL_KINDS] * 9 + [len(DELTAS) + 1])
 
-    def render(self, state: EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: EnvState, params: NoParams | None = None) -> str:
         """Return the maze as text: @ player, S start, G goal, · explored; walls in view are █."""
         y, x = np.asarray(state.position).tolist()
         marks = {tuple(np.asarray(state.goal).tolist()): "G"} if self.goal_is_open else {}
@@ -154,7 +144,7 @@ class Labyrinth(environment.Environment):
         return "\n".join("".join(symbol(i, j) for j in squares) for i in squares)
 
     def _play(
-        self, draws: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, draws: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         position = state.position.astype(jnp.int32)
         target = jnp.clip(position + jnp.array(DELTAS)[action], 0, self.side - 1)
@@ -220,7 +210,7 @@ class LabyrinthExplore(Labyrinth):
         """Return 1/F or -1/T."""
         return jnp.where(is_new, 1.0 / (maze.count(state.open) - 1), -1.0 / self.episode_length)
 
-    def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_terminated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether every square has been visited."""
         return (state.explored == state.open).all()
 
@@ -243,7 +233,7 @@ class LabyrinthEscape(Labyrinth):
         """Return -1/T, with 1 more at the goal."""
         return jnp.where(self._at_goal(state), 1.0, 0.0) - 1.0 / self.episode_length
 
-    def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_terminated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether the goal is reached."""
         return self._at_goal(state)
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from gymnax.environments import environment
 
+from envs.fixed import FixedEnvironment, NoParams
 from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
@@ -27,12 +27,7 @@ class EnvState:
     time: jax.Array  # int32 []: steps taken
 
 
-@struct.dataclass
-class EnvParams:
-    """Nothing may vary: field and mines determine shapes and are constructor arguments."""
-
-
-class MineSweeper(environment.Environment):
+class MineSweeper(FixedEnvironment):
     """View every cell of a field but those with mines.
 
     Rules of popgym 1.0.7. Action: (row, column), MultiDiscrete. Observation: the number of mines
@@ -69,12 +64,7 @@ class MineSweeper(environment.Environment):
         self.num_free = self.num_cells - num_mines
         self.legacy = legacy
 
-    @property
-    def default_params(self) -> EnvParams:
-        """No parameters."""
-        return EnvParams()
-
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
+    def reset_env(self, key: jax.Array, params: NoParams) -> tuple[jax.Array, EnvState]:
         """Lay the mines."""
         state = EnvState(
             mines=self._lay_mines(key),
@@ -103,7 +93,7 @@ class MineSweeper(environment.Environment):
         return jnp.stack(mines)
 
     def step_env(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """View one cell."""
         columns = self.dims[1]
@@ -131,13 +121,13 @@ class MineSweeper(environment.Environment):
             return count
         return (jnp.arange(self.num_mines) == count).astype(jnp.float32)
 
-    def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_terminated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether a mine went off or all other cells are viewed."""
         if self.legacy:
             return state.exploded | (state.time > self.num_free)
         return state.exploded | (state.num_cleared == self.num_free)
 
-    def is_truncated(self, state: EnvState, params: EnvParams) -> jax.Array:
+    def is_truncated(self, state: EnvState, params: NoParams) -> jax.Array:
         """Return whether there were as many steps as cells without a mine, in vain."""
         if self.legacy:
             return jnp.zeros((), bool)
@@ -148,17 +138,17 @@ class MineSweeper(environment.Environment):
         """The number of cells."""
         return self.num_cells
 
-    def action_space(self, params: EnvParams | None = None) -> MultiDiscrete | Discrete:
+    def action_space(self, params: NoParams | None = None) -> MultiDiscrete | Discrete:
         """Return the cell to view."""
         return Discrete(self.num_cells) if self.legacy else MultiDiscrete(self.dims)
 
-    def observation_space(self, params: EnvParams) -> Discrete | Box:
+    def observation_space(self, params: NoParams) -> Discrete | Box:
         """Return the number of mines in and around the cell viewed last."""
         if self.legacy:
             return Box(0.0, 1.0, (self.num_mines,), jnp.float32)
         return Discrete(min(self.num_mines, MOST_SEEN) + 1)
 
-    def render(self, state: EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: EnvState, params: NoParams | None = None) -> str:
         """Return the field: mines *, the one that went off X, counts where the agent has viewed
         (all that it knows), · elsewhere. One concrete state, outside jit.
         """

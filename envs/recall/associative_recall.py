@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from envs.fixed import FixedEnvironment, NoParams
 from envs.recall.task import RecallTask, score
 from envs.settings import check_range
 from envs.spaces import MultiDiscrete
@@ -24,12 +25,7 @@ class EnvState:
     time: jax.Array  # int32 []: steps taken
 
 
-@struct.dataclass
-class EnvParams:
-    """Nothing may vary: the numbers of keys and values are constructor arguments."""
-
-
-class AssociativeRecall(RecallTask):
+class AssociativeRecall(RecallTask, FixedEnvironment):
     """See key, value, key, value, ...; then name the value of every key, asked in random order.
 
     The associative recall of Ba et al. 2016 and of H3 (Fu et al. 2023) as a game, with all pairs
@@ -57,16 +53,11 @@ class AssociativeRecall(RecallTask):
         self.num_pairs, self.num_keys = num_pairs, num_keys
         self.num_answers = num_values
 
-    @property
-    def default_params(self) -> EnvParams:
-        """No parameters."""
-        return EnvParams()
-
-    def num_steps(self, params: EnvParams) -> int:
+    def num_steps(self, params: NoParams) -> int:
         """Return the keys, the values and the questions."""
         return 3 * self.num_pairs
 
-    def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
+    def reset_env(self, key: jax.Array, params: NoParams) -> tuple[jax.Array, EnvState]:
         """Show the first key."""
         state = EnvState(
             keys=jnp.arange(self.num_keys, dtype=jnp.int8),
@@ -77,7 +68,7 @@ class AssociativeRecall(RecallTask):
         return self._show(key, state)
 
     def step_env(
-        self, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+        self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Score the answer where a question stands, then show the next token."""
         token, is_question = state.shown[0], state.shown[1] == 1
@@ -86,11 +77,11 @@ class AssociativeRecall(RecallTask):
         obs, state = self._show(key, dataclasses.replace(state, time=state.time + 1))
         return obs, state, reward, self.is_terminated(state, params), {}
 
-    def observation_space(self, params: EnvParams) -> MultiDiscrete:
+    def observation_space(self, params: NoParams) -> MultiDiscrete:
         """Return (token, whether it is a question)."""
         return MultiDiscrete([self.num_keys + self.num_answers, 2])
 
-    def render(self, state: EnvState, params: EnvParams | None = None) -> str:
+    def render(self, state: EnvState, params: NoParams | None = None) -> str:
         """Return what the player sees, and the pairs that were shown so far."""
         token, is_question = (int(x) for x in state.shown)
         num_known = min((int(state.time) + 1) // 2, self.num_pairs)

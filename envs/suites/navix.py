@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
+from envs.fixed import FixedEnvironment
 from envs.spaces import Box
 from envs.suites.base import SuiteEnvironment, check_id, lenient, load, refusals, time_limit
 from ssmrl.errors import UsageError
@@ -43,12 +43,7 @@ OBSERVATIONS = (
 )
 
 
-@struct.dataclass
-class NavixParams:
-    """Nothing may vary: NAVIX compiles its settings in, so they are constructor arguments."""
-
-
-class Navix(SuiteEnvironment):
+class Navix(SuiteEnvironment, FixedEnvironment):
     """One of MiniGrid's tasks.
 
     Observation: by default the whole map, uint8 [height, width, 3]; ``observation`` names others.
@@ -91,11 +86,6 @@ class Navix(SuiteEnvironment):
         with refusals(name):
             self._env = suite.make(env_id, **settings)
         self._draws = "rgb" in self._env.observation_fn.__name__
-
-    @property
-    def default_params(self) -> NavixParams:
-        """No parameters."""
-        return NavixParams()
 
     def first(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         """Lay out a map."""

@@ -6,7 +6,8 @@ import pytest
 from tiny_env import Legacy, LegacyWithoutParams, LegacyWrapper, Tiny, TinyParams
 
 import envs
-from envs.adapters import LegacyGymnax, NoParams, is_legacy
+from envs.adapters import LegacyGymnax, is_legacy
+from envs.fixed import NoParams
 from ssmrl.errors import UsageError
 
 KEY = jax.random.key(0)

@@ -17,8 +17,9 @@ from popgym_lockstep import (
 )
 
 import envs
+from envs.fixed import NoParams
 from envs.popgym.autoencode import PLAY, WATCH, Autoencode
-from envs.popgym.card_game import EnvParams, EnvState
+from envs.popgym.card_game import EnvState
 from envs.popgym.deck import ordered_deck
 
 DECKS = {"Easy": 1, "Medium": 2, "Hard": 3}
@@ -93,7 +94,7 @@ def test_spaces_are_those_of_popgym(game):
 )
 def test_by_hand(time, action, reward, obs):
     state = TABLE.replace(time=jnp.int32(time))
-    found, _, paid, terminated, _ = Autoencode().step_env(KEY, state, action, EnvParams())
+    found, _, paid, terminated, _ = Autoencode().step_env(KEY, state, action, NoParams())
     assert float(paid) == pytest.approx(reward)
     assert tuple(int(part) for part in found) == obs
     assert bool(terminated) is (time == 102)

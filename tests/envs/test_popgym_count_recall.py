@@ -18,7 +18,8 @@ from popgym_lockstep import (
 from scipy import stats
 
 import envs
-from envs.popgym.card_game import EnvParams, EnvState
+from envs.fixed import NoParams
+from envs.popgym.card_game import EnvState
 from envs.popgym.count_recall import CountRecall
 from envs.popgym.deck import ordered_deck
 from ssmrl.errors import UsageError
@@ -110,7 +111,7 @@ TABLE = EnvState(deck=jnp.stack([ordered_deck(1, 2), 1 - ordered_deck(1, 2)]), t
 )
 def test_by_hand(dealt, action, reward):
     state = TABLE.replace(time=jnp.int32(dealt - 1))
-    _, _, found, terminated, _ = CountRecall().step_env(KEY, state, action, EnvParams())
+    _, _, found, terminated, _ = CountRecall().step_env(KEY, state, action, NoParams())
     assert float(found) == pytest.approx(reward)
     assert bool(terminated) is (dealt == 51)
 

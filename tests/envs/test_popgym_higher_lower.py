@@ -17,7 +17,8 @@ from popgym_lockstep import (
 )
 
 import envs
-from envs.popgym.card_game import EnvParams, EnvState
+from envs.fixed import NoParams
+from envs.popgym.card_game import EnvState
 from envs.popgym.deck import ordered_deck
 from envs.popgym.higher_lower import HigherLower
 
@@ -97,7 +98,7 @@ def test_spaces_are_those_of_popgym(game):
 def test_last_step_by_hand(before, after, action, reward):
     deck = ordered_deck(1, 13).at[jnp.array([50, 51])].set(jnp.array([before, after], jnp.int8))
     state = EnvState(deck=deck, time=jnp.int32(50))
-    obs, _, found, terminated, _ = HigherLower().step_env(KEY, state, action, EnvParams())
+    obs, _, found, terminated, _ = HigherLower().step_env(KEY, state, action, NoParams())
     assert float(found) == pytest.approx(reward)
     assert obs == after
     assert terminated

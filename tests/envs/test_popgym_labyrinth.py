@@ -13,8 +13,9 @@ from labyrinth_players import rows_of, squares, tour, way_out, with_detours
 from popgym import envs as popgym_envs
 from scipy import stats
 
+from envs.fixed import NoParams
 from envs.popgym import maze
-from envs.popgym.labyrinth import EnvParams, EnvState, LabyrinthEscape, LabyrinthExplore
+from envs.popgym.labyrinth import EnvState, LabyrinthEscape, LabyrinthExplore
 
 EPISODES = 200
 WALLED_UP = 16  # the first of them have less maze
@@ -22,7 +23,7 @@ RANDOM = range(8, 32)  # these have a random player, those before and after go t
 PERFECT = range(120, EPISODES)  # without detours
 LENGTH = 1023
 KEY = jax.random.key(0)
-PARAMS = EnvParams()
+PARAMS = NoParams()
 SIZES = {"Easy": 10, "Medium": 14, "Hard": 18}
 KINDS = {"Explore": LabyrinthExplore, "Escape": LabyrinthEscape}
 NONE = 4  # the action that an observation shows after a reset

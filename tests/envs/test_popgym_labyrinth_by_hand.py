@@ -10,13 +10,14 @@ from labyrinth_players import rows_of
 from popgym import envs as popgym_envs
 
 import envs
+from envs.fixed import NoParams
 from envs.popgym import maze
-from envs.popgym.labyrinth import EnvParams, EnvState, LabyrinthEscape, LabyrinthExplore
+from envs.popgym.labyrinth import EnvState, LabyrinthEscape, LabyrinthExplore
 from ssmrl.errors import UsageError
 
 LENGTH = 1023
 KEY = jax.random.key(0)
-PARAMS = EnvParams()
+PARAMS = NoParams()
 KINDS = {"Explore": LabyrinthExplore, "Escape": LabyrinthEscape}
 LEFT, RIGHT, UP, DOWN = range(4)
 

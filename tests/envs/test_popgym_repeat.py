@@ -18,7 +18,8 @@ from popgym_lockstep import (
 )
 
 import envs
-from envs.popgym.card_game import EnvParams, EnvState
+from envs.fixed import NoParams
+from envs.popgym.card_game import EnvState
 from envs.popgym.deck import draw, ordered_deck
 from envs.popgym.repeat_first import RepeatFirst
 from envs.popgym.repeat_previous import RepeatPrevious
@@ -103,7 +104,7 @@ def test_spaces_are_those_of_popgym(game):
 def test_repeat_previous_by_hand(dealt, action, reward):
     env = RepeatPrevious(num_decks=1, k=4)
     state = EnvState(deck=ordered_deck(1, 4), time=jnp.int32(dealt - 1))
-    _, state, found, terminated, _ = env.step_env(KEY, state, action, EnvParams())
+    _, state, found, terminated, _ = env.step_env(KEY, state, action, NoParams())
     assert float(found) == pytest.approx(reward)
     assert bool(terminated) is (dealt == 51)
 
@@ -111,7 +112,7 @@ def test_repeat_previous_by_hand(dealt, action, reward):
 @pytest.mark.parametrize(("action", "reward"), [(0, 1 / 51), (2, -1 / 51)])
 def test_repeat_first_by_hand(action, reward):
     state = EnvState(deck=ordered_deck(1, 4), time=jnp.int32(6))
-    _, _, found, terminated, _ = RepeatFirst(1).step_env(KEY, state, action, EnvParams())
+    _, _, found, terminated, _ = RepeatFirst(1).step_env(KEY, state, action, NoParams())
     assert float(found) == pytest.approx(reward)
     assert not terminated
 
