@@ -67,10 +67,7 @@ def evaluate(path: str, episodes: int | None, seed: int) -> int:
     enable_compilation_cache()
     if episodes is not None and episodes < 1:
         raise UsageError(f"--episodes must be above 0, not {episodes}")
-    folder = RunFolder.open(path)
-    experiment = load_experiment(folder.path / "config.yaml")
-    agent = make_agent(experiment)
-    state = _restore(experiment, agent, folder)
+    folder, experiment, agent, state = _load(path)
     _evaluate(experiment, agent, state, folder, episodes or experiment.eval_episodes, seed)
     return 0
 
@@ -102,13 +99,10 @@ def render(path: str, out: str | None, seed: int, sampled: bool, max_steps: int)
     enable_compilation_cache()
     if max_steps < 1:
         raise UsageError(f"--max-steps must be above 0, not {max_steps}")
-    folder = RunFolder.open(path)
-    target = Path(out) if out else folder.path / "episode.gif"
+    target = Path(out) if out else Path(path) / "episode.gif"
     if target.suffix != ".gif":
         raise UsageError(f"an episode is written as a .gif, not as {str(target)!r}")
-    experiment = load_experiment(folder.path / "config.yaml")
-    agent = make_agent(experiment)
-    state = _restore(experiment, agent, folder)
+    _, experiment, agent, state = _load(path)
     if experiment.num_seeds > 1:
         state = jax.tree.map(lambda leaf: leaf[0], state)
     episode = record_episode(agent, state, seed, not sampled, max_steps)
@@ -183,6 +177,13 @@ def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path
     )
     console.print(f"  minibatches  {agent.describe_minibatches()}")
     console.print(f"  parameters   {parameters:,}")
+
+
+def _load(path: str) -> tuple[RunFolder, Experiment, Any, Any]:
+    folder = RunFolder.open(path)
+    experiment = load_experiment(folder.path / "config.yaml")
+    agent = make_agent(experiment)
+    return folder, experiment, agent, _restore(experiment, agent, folder)
 
 
 def _restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: bool = False) -> Any:

@@ -98,13 +98,13 @@ def init_layer(options: S5Options, key: jax.Array) -> dict[str, Any]:
     eigenvalues, v = blocks_of_hippo(options.state_size, options.blocks, options.conj_sym)
     features = options.features
     keys = jax.random.split(key, 5)
-    log_step = s5_init.init_log_step(options.dt_min, options.dt_max, options.num_states)
+    dt_bounds = options.dt_min, options.dt_max
     params: dict[str, Any] = {
         "lambda_re": jnp.asarray(eigenvalues.real, jnp.float32),
         "lambda_im": jnp.asarray(eigenvalues.imag, jnp.float32),
-        "log_step": log_step(keys[0]),
-        "b": s5_init.init_b(v, features)(keys[1]),
-        "c": s5_init.init_c(options.c_init, v, features)(keys[2]),
+        "log_step": s5_init.init_log_step(keys[0], *dt_bounds, options.num_states),
+        "b": s5_init.init_b(keys[1], v, features),
+        "c": s5_init.init_c(keys[2], options.c_init, v, features),
         "d": jax.random.normal(keys[3], (features,)),
     }
     if options.glu != "none":

@@ -59,10 +59,12 @@ class Checkpoints:
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like)
         warnings: list[str] = []
         for update in sorted(self._manager.all_steps(), reverse=True):
-            if self._damaged(update):
+            manifest = self._read_manifest(update)
+            if manifest.get("files") not in (None, self._files(update)):
                 warnings.append(f"checkpoint {update} is damaged and was passed over")
                 continue
-            self._check_fits(update, like)
+            if "leaves" in manifest:
+                _check_fits(update, manifest["leaves"], like)
             args = ocp.args.StandardRestore(_without_empty(like))
             return update, _with_empty(self._manager.restore(update, args=args), like), warnings
         where = str(self._folder)
@@ -88,30 +90,27 @@ class Checkpoints:
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         return {str(path.relative_to(folder)): zlib.crc32(path.read_bytes()) for path in files}
 
-    def _read_manifest(self, update: int) -> dict[str, Any] | None:
-        """Return the manifest, None where the process was killed before it was written."""
+    def _read_manifest(self, update: int) -> dict[str, Any]:
+        """Return the manifest, which is empty where the process was killed before it was written.
+
+        What cannot be read stands for files that are not there.
+        """
         path = self._manifest(update)
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def _damaged(self, update: int) -> bool:
         try:
-            manifest = self._read_manifest(update)
+            return json.loads(path.read_text()) if path.exists() else {}
         except json.JSONDecodeError:
-            return True
-        return manifest is not None and manifest["files"] != self._files(update)
+            return {"files": {}}
 
-    def _check_fits(self, update: int, like: Any) -> None:
-        manifest = self._read_manifest(update)
-        if manifest is None:
-            return
-        expected = _leaves(like)
-        for path in sorted(set(expected) | set(manifest["leaves"])):
-            found, wanted = manifest["leaves"].get(path), expected.get(path)
-            if found != wanted:
-                raise UsageError(
-                    f"checkpoint {update} does not fit the run's config: {path} is {found} there, "
-                    f"but {wanted} by the config; restore the config or the code that it came from"
-                )
+
+def _check_fits(update: int, saved: dict[str, str], like: Any) -> None:
+    expected = _leaves(like)
+    for path in sorted(set(expected) | set(saved)):
+        found, wanted = saved.get(path), expected.get(path)
+        if found != wanted:
+            raise UsageError(
+                f"checkpoint {update} does not fit the run's config: {path} is {found} there, "
+                f"but {wanted} by the config; restore the config or the code that it came from"
+            )
 
 
 def _without_empty(state: Any) -> Any:

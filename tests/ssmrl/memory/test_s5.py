@@ -152,7 +152,7 @@ def test_blocks_keep_the_half_below_the_real_axis():
 def test_read_out_has_the_published_variance(kind):
     features, states = 48, 64
     _, v = blocks_of_hippo(states, 1, True)
-    c = np.asarray(jax.jit(init_c(kind, v, features))(jax.random.key(0)))
+    c = np.asarray(init_c(jax.random.key(0), kind, v, features))
     assert c.shape == (states, features)  # 2P = N numbers of P = N / 2 states
     # E |C|²: a fan-in of H N, or of N row by row, real and imaginary part each, V orthonormal
     want = {
@@ -168,21 +168,19 @@ def test_input_and_output_matrices_are_carried_into_the_eigenbasis():
     _, v = blocks_of_hippo(states, 1, False)
     key, lecun = jax.random.key(0), jax.nn.initializers.lecun_normal()
 
-    b_re, b_im = np.split(np.asarray(jax.jit(init_b(v, features))(key)).T, 2)
+    b_re, b_im = np.split(np.asarray(init_b(key, v, features)).T, 2)
     drawn = lecun(key, (states, features))
     np.testing.assert_allclose(v @ (b_re + 1j * b_im), drawn, atol=1e-5)
     np.testing.assert_allclose(drawn.var(), 1 / states, rtol=0.1)
 
-    c_re, minus_c_im = np.split(
-        np.asarray(jax.jit(init_c("lecun_normal", v, features))(key)).T, 2, 1
-    )
+    c_re, minus_c_im = np.split(np.asarray(init_c(key, "lecun_normal", v, features)).T, 2, 1)
     drawn = np.asarray(lecun(key, (features, states, 2)))
     want = drawn[..., 0] + 1j * drawn[..., 1]
     np.testing.assert_allclose((c_re - 1j * minus_c_im) @ v.conj().T, want, atol=1e-6)
 
 
 def test_time_steps_begin_between_their_bounds():
-    dt = np.exp(init_log_step(0.01, 0.1, 2000)(jax.random.key(0)))
+    dt = np.exp(init_log_step(jax.random.key(0), 0.01, 0.1, 2000))
     assert dt.min() >= 0.00999
     assert dt.max() <= 0.10001
     np.testing.assert_allclose(np.median(np.log(dt)), np.log(0.01 * 0.1) / 2, atol=0.1)
