@@ -52,7 +52,7 @@ def whole_numbers(env: str, key: str, value: Any, low: int) -> tuple[int, ...]:
 
 
 def check_range(env: str, key: str, value: float, low: float, high: float | None = None) -> None:
-    """Raise ``UsageError`` where a number is not finite and ``low`` to ``high``."""
+    """Raise ``UsageError`` unless a number is finite and lies from ``low`` to ``high``."""
     if not (math.isfinite(value) and low <= value and (high is None or value <= high)):
         wanted = f">= {low}" if high is None else f"{low} to {high}"
         raise UsageError(f"environment {env!r}: {key} must be {wanted}, not {value}")

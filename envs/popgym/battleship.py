@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from envs.fixed import FixedEnvironment, NoParams
+from envs.fixed import FixedEnvironment, NoParams, narrow_int
 from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
@@ -20,7 +20,7 @@ Ship = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # top, left, bottom, r
 class EnvState:
     """The fleet, and where the agent has shot."""
 
-    ships: jax.Array  # int32 [S, 4]: each ship's first and last row and column, as in Ship
+    ships: jax.Array  # integers [S, 4]: each ship's first and last row and column, as in Ship
     guessed: jax.Array  # bool [board_size, board_size]: cells shot at
     hits: jax.Array  # int32 []: cells of ships shot at
     time: jax.Array  # int32 []: steps taken
@@ -73,7 +73,7 @@ class Battleship(FixedEnvironment):
         for size, key_ship in zip(self.ship_sizes, keys, strict=True):
             ships.append(_place(key_ship, self.board_size, size, ships))
         state = EnvState(
-            ships=jnp.array(ships).astype(jnp.int32),
+            ships=jnp.array(ships).astype(narrow_int(self.board_size)),
             guessed=jnp.zeros((self.board_size, self.board_size), bool),
             hits=jnp.int32(0),
             time=jnp.int32(0),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from envs.fixed import FixedEnvironment, NoParams
+from envs.fixed import FixedEnvironment, NoParams, narrow_int
 from envs.popgym.deck import CARDS_PER_DECK, SYMBOLS
 from envs.settings import check_range
 from envs.spaces import Discrete, MultiDiscrete
@@ -23,7 +23,7 @@ class EnvState:
     """The table. A card's kind is drawn when it is turned for the first time."""
 
     cards: jax.Array  # int8 [N]: kinds; UNDRAWN where never turned
-    left: jax.Array  # int32 [num_kinds]: undrawn cards of each kind
+    left: jax.Array  # integers [num_kinds]: undrawn cards of each kind
     face_up: jax.Array  # bool [N]: cards of the pairs found
     first: jax.Array  # int32 []: the card turned in the step before, NO_CARD if a turn begins
     num_pairs: jax.Array  # int32 []: pairs found
@@ -68,13 +68,14 @@ class Concentration(FixedEnvironment):
         self.num_kinds = num_kinds
         self.max_steps = 2 * self.num_cards
         self.legacy = legacy
+        self._dtype = narrow_int(self.num_cards)
 
     def reset_env(self, key: jax.Array, params: NoParams) -> tuple[jax.Array, EnvState]:
         """Lay all cards face down."""
         none = jnp.zeros(self.num_cards, bool)
         state = EnvState(
             cards=jnp.full(self.num_cards, UNDRAWN, jnp.int8),
-            left=jnp.full(self.num_kinds, self.num_cards // self.num_kinds, jnp.int32),
+            left=jnp.full(self.num_kinds, self.num_cards // self.num_kinds, self._dtype),
             face_up=none,
             first=jnp.int32(NO_CARD),
             num_pairs=jnp.int32(0),
@@ -159,6 +160,6 @@ class Concentration(FixedEnvironment):
 
 def _draw_kind(key: jax.Array, left: jax.Array) -> jax.Array:
     """Return the kind of one of the cards left, each equally likely; with none left, anything."""
-    ends = jnp.cumsum(left)
+    ends = jnp.cumsum(left, dtype=jnp.int32)
     number = jax.random.randint(key, (), 0, ends[-1])
     return (ends <= number).sum().astype(jnp.int8)

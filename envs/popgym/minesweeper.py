@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from envs.fixed import FixedEnvironment, NoParams
+from envs.fixed import FixedEnvironment, NoParams, narrow_int
 from envs.settings import whole_numbers
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
@@ -20,7 +20,7 @@ MOST_SEEN = 9  # mines in and around a cell
 class EnvState:
     """The minefield. Cells are numbered row by row."""
 
-    mines: jax.Array  # int32 [num_mines]: cells, all different, in no order
+    mines: jax.Array  # integers [num_mines]: cells, all different, in no order
     viewed: jax.Array  # bool [rows * columns]: cells that the agent has looked at
     num_cleared: jax.Array  # int32 []: those without a mine
     exploded: jax.Array  # bool []: whether one had a mine
@@ -76,7 +76,7 @@ class MineSweeper(FixedEnvironment):
         return jnp.zeros(self.num_mines) if self.legacy else jnp.int32(0), state
 
     def _lay_mines(self, key: jax.Array) -> jax.Array:
-        """Return ``num_mines`` different cells, every set equally likely: int32 [num_mines].
+        """Return ``num_mines`` different cells, every set equally likely: [num_mines].
 
         By Floyd's algorithm (Bentley, CACM 30(9), 1987): the i-th draw is from one cell more than
         the one before, and that cell takes the place of what was drawn before. No sort, and no
@@ -90,7 +90,7 @@ class MineSweeper(FixedEnvironment):
             for mine in mines:
                 taken |= mine == drawn[i]
             mines.append(jnp.where(taken, cell, drawn[i]))
-        return jnp.stack(mines)
+        return jnp.stack(mines).astype(narrow_int(self.num_cells))
 
     def step_env(
         self, key: jax.Array, state: EnvState, action: jax.Array, params: NoParams

@@ -100,7 +100,10 @@ def make(name: str, **values: Any) -> Any:
     for key, option in known.items():
         if option.default is dataclasses.MISSING and key not in values:
             raise UsageError(f"memory {name!r} needs a value for its option {key!r}")
-    return _get(name)(**values)
+    try:
+        return _get(name)(**values)
+    except UsageError as error:
+        raise UsageError(f"memory {name!r}: {error}") from None
 
 
 def check_positive(**sizes: int) -> None:

@@ -59,13 +59,14 @@ class S5Options(nn.Module):
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
-                raise UsageError(f"S5 has no {name} {value!r}{did_you_mean(str(value), known)}")
+                raise UsageError(f"there is no {name} {value!r}{did_you_mean(str(value), known)}")
         if self.state_size % self.blocks:
             raise UsageError(f"blocks={self.blocks} must divide state_size={self.state_size}")
         if self.conj_sym and (self.state_size // self.blocks) % 2:
             raise UsageError(
                 f"conj_sym=True halves each block, but state_size={self.state_size} in "
-                f"blocks={self.blocks} gives an odd {self.state_size // self.blocks}"
+                f"blocks={self.blocks} gives an odd {self.state_size // self.blocks}; take another "
+                "state_size or conj_sym=False"
             )
         if not self.step_rescale > 0:
             raise UsageError(f"step_rescale must be above 0, but is {self.step_rescale}")

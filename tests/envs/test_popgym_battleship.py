@@ -51,7 +51,7 @@ def game(request):
 
     def lane(key, skill):
         guessed = jnp.zeros((size, size), bool)
-        no_ships = jnp.zeros((len(FLEET), 4), jnp.int32)
+        no_ships = jnp.zeros((len(FLEET), 4), jnp.int8)
         ending = EnvState(no_ships, guessed, jnp.int32(0), jnp.int32(size**2 - 1))
         keys = jax.random.split(key, size**2 + 1)
         return jax.lax.scan(step, ending, (keys, jnp.full(size**2 + 1, skill)))[1]
@@ -102,7 +102,7 @@ def by_hand(hits=0, time=0, guessed=()):
     board = np.zeros((8, 8), bool)
     for cell in guessed:
         board[cell] = True
-    ships = jnp.array([[row, 0, row, size - 1] for row, size in enumerate(FLEET)], jnp.int32)
+    ships = jnp.array([[row, 0, row, size - 1] for row, size in enumerate(FLEET)], jnp.int8)
     return EnvState(ships, jnp.array(board), jnp.int32(hits), jnp.int32(time))
 
 

@@ -170,7 +170,7 @@ def by_hand(first=NO_CARD, face_up=(), num_pairs=0, time=0):
     """Return cards that have all been seen, with kinds 0 to 12 over and over."""
     return EnvState(
         cards=(jnp.arange(52) % 13).astype(jnp.int8),
-        left=jnp.zeros(13, jnp.int32),
+        left=jnp.zeros(13, jnp.int8),
         face_up=jnp.array(np.isin(np.arange(52), face_up)),
         first=jnp.int32(first),
         num_pairs=jnp.int32(num_pairs),

@@ -42,7 +42,7 @@ def game(request):
 
     def lane(key, skill):
         ending = EnvState(
-            mines=jnp.zeros(env.num_mines, jnp.int32),
+            mines=jnp.zeros(env.num_mines, jnp.int8),
             viewed=jnp.zeros(env.num_cells, bool),
             num_cleared=jnp.int32(0),
             exploded=jnp.zeros((), bool),

@@ -200,10 +200,10 @@ def test_layers_begin_different():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"discretization": "zho"}, "S5 has no discretization 'zho'; did you mean 'zoh'"),
-        ({"norm": "batch"}, "S5 has no norm 'batch'; known are gate, none, post, pre"),
-        ({"glu": "half"}, "S5 has no glu 'half'; did you mean 'half1' or 'half2'"),
-        ({"c_init": "lecun"}, "S5 has no c_init 'lecun'; did you mean 'lecun_normal'"),
+        ({"discretization": "zho"}, "there is no discretization 'zho'; did you mean 'zoh'"),
+        ({"norm": "batch"}, "there is no norm 'batch'; known are gate, none, post, pre"),
+        ({"glu": "half"}, "there is no glu 'half'; did you mean 'half1' or 'half2'"),
+        ({"c_init": "lecun"}, "there is no c_init 'lecun'; did you mean 'lecun_normal'"),
         (
             {"implementation": "sequental"},
             "no implementation 'sequental'; did you mean 'sequential'",
