@@ -64,8 +64,8 @@ def _draw_curves(episode: Episode) -> tuple[Image.Image, Any]:
     for entry in np.stack([np.ravel(action) for action in episode.actions], axis=1):
         did.step(steps, entry, where="mid")
     got.bar(steps, episode.rewards, width=1.0)
-    for layer, norms in enumerate(np.array(episode.memory_norms).T):
-        felt.plot(steps, norms, label=str(layer))
+    for number, norms in enumerate(np.array(episode.memory_norms).T):
+        felt.plot(steps, norms, label=str(number))
     if episode.memory_norms[0]:
         felt.legend(
             title="array of the state", ncols=4, fontsize=7, frameon=False, loc="upper left"

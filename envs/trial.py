@@ -36,7 +36,8 @@ def try_environment(
     32 environments side by side take ``num_steps`` random actions in one compiled loop. What they
     are held against: their own spaces, the contract (``envs.check_environment``), finite numbers,
     the same numbers for the same keys and others for others, nothing kept outside the state, no
-    second compilation, and an auto-reset that begins new, different episodes.
+    second compilation, and an auto-reset that begins new, different episodes. What JAX has compiled
+    before is forgotten, so that everything is traced anew.
     """
     played: list[Facts] = []
 

@@ -117,9 +117,8 @@ def _get(name: str) -> type[nn.Module]:
     memory = MEMORIES.get(name)
     if not (isinstance(memory, type) and issubclass(memory, nn.Module)):
         raise UsageError(f"memory {name!r} is not a class of flax modules but {memory!r}")
-    fields = {f.name for f in dataclasses.fields(memory)}
-    missing = [m for m in ("initial_state", "scan", "step") if not hasattr(memory, m)]
-    missing += [] if "features" in fields or hasattr(memory, "features") else ["features"]
+    offered = {*dir(memory), *(f.name for f in dataclasses.fields(memory))}
+    missing = [m for m in ("features", "initial_state", "scan", "step") if m not in offered]
     if missing:
         raise UsageError(
             f"memory {name!r} has no {', '.join(missing)}; ssmrl.memory.Memory says what they are"
@@ -130,7 +129,8 @@ def _get(name: str) -> type[nn.Module]:
 def _comments(memory: type) -> dict[str, str]:
     """Return what stands behind ``name: type = default  #`` in the source of the class."""
     found: dict[str, str] = {}
-    for cls in reversed(memory.__mro__):
+    own = memory.__mro__[: memory.__mro__.index(nn.Module)]  # flax's own source is long
+    for cls in reversed(own):
         try:
             source = inspect.getsource(cls)
         except (OSError, TypeError):  # not written in a file

@@ -99,11 +99,12 @@ def init_layer(options: S5Options, key: jax.Array) -> dict[str, Any]:
     eigenvalues, v = blocks_of_hippo(options.state_size, options.blocks, options.conj_sym)
     features = options.features
     keys = jax.random.split(key, 5)
-    dt_bounds = options.dt_min, options.dt_max
     params: dict[str, Any] = {
         "lambda_re": jnp.asarray(eigenvalues.real, jnp.float32),
         "lambda_im": jnp.asarray(eigenvalues.imag, jnp.float32),
-        "log_step": s5_init.init_log_step(keys[0], *dt_bounds, options.num_states),
+        "log_step": s5_init.init_log_step(
+            keys[0], options.dt_min, options.dt_max, options.num_states
+        ),
         "b": s5_init.init_b(keys[1], v, features),
         "c": s5_init.init_c(keys[2], options.c_init, v, features),
         "d": jax.random.normal(keys[3], (features,)),

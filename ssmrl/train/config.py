@@ -69,8 +69,8 @@ def convert(value: Any, hint: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             named = any(f.name == "name" for f in dataclasses.fields(hint))
-            hint_at = f"; name it {path}.name" if named else ""
-            raise UsageError(f"{path} must be a group of options, not {value!r}{hint_at}")
+            way_out = f"; name it {path}.name" if named else ""
+            raise UsageError(f"{path} must be a group of options, not {value!r}{way_out}")
         return from_mapping(typing.cast(type, hint), value, path + ".")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

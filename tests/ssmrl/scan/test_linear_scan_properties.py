@@ -10,6 +10,7 @@ import pytest
 from jax import lax
 from jax.extend.core import jaxprs_in_params
 
+from benchmarks.recurrence import published, three_element
 from ssmrl.errors import UsageError
 from ssmrl.scan import IMPLEMENTATIONS, implementations, linear_scan
 
@@ -31,28 +32,16 @@ def as_complex(planar):
     return re + 1j * im
 
 
-def published_operator(e_i, e_j):
-    """Lu et al. 2023, section 3.1: a reset in the later element discards the earlier one."""
-    (a_i, b_i, c_i), (a_j, b_j, c_j) = e_i, e_j
-    return (
-        jnp.where(c_j, a_j, a_j * a_i),
-        jnp.where(c_j, b_j, a_j * b_i + b_j),
-        jnp.where(c_j, c_j, c_i),
-    )
-
-
+@pytest.mark.parametrize("operator", [published, three_element])
 @pytest.mark.parametrize("implementation", PORTABLE)
-def test_equals_the_published_three_element_operator(implementation):
+def test_equals_the_published_three_element_operator(implementation, operator):
+    """Lu et al. 2023, section 3.1, and as their code writes it."""
     a, b, initial_state, start = planar_problem()
     scan = jax.jit(partial(linear_scan, planar=True, implementation=implementation))
     got = scan(a, b, start, initial_state=initial_state)
-    # The published form puts the initial state in front, as an element (1, state, no reset).
-    coefficients = np.concatenate([np.ones((1, B, P)), np.broadcast_to(as_complex(a), (T, B, P))])
-    inputs = np.concatenate([as_complex(initial_state)[None], as_complex(b)])
-    flags = np.concatenate([np.zeros((1, B), bool), start])[..., None]
-    elements = (coefficients.astype("complex64"), inputs.astype("complex64"), flags)
-    published_scan = jax.jit(partial(lax.associative_scan, published_operator))
-    want = published_scan(elements)[1][1:]
+    values = (as_complex(v).astype("complex64") for v in (a, b, initial_state))
+    coefficients, inputs, state = map(jnp.asarray, values)
+    want = jax.jit(operator)(coefficients, inputs, start, state)
     np.testing.assert_allclose(as_complex(got), want, rtol=1e-5, atol=1e-5)
 
 
