@@ -82,51 +82,51 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(arguments: list[str]) -> int:
-    from agents import run
+    from agents.commands import train
     from ssmrl.train.config import NoValue, parse_overrides
 
     config = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
     overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments])
     resume = overrides.pop("resume", None)
     if overrides.pop("help", False):
-        return run.show_options(config, overrides)
+        return train.show_options(config, overrides)
     if isinstance(resume, NoValue):
         raise UsageError("--resume needs the folder of a run")
     if resume is None:
-        return run.start(config, overrides)
+        return train.start(config, overrides)
     if config is not None:
         raise UsageError(f"--resume takes its config from the run; drop {config!r}")
-    return run.resume(resume, overrides)
+    return train.resume(resume, overrides)
 
 
 def _eval(options: argparse.Namespace) -> int:
-    from agents import run
+    from agents.commands.evaluate import evaluate
 
-    return run.evaluate(options.run, options.episodes, options.seed)
+    return evaluate(options.run, options.episodes, options.seed)
 
 
 def _plot(options: argparse.Namespace) -> int:
-    from agents import run
+    from agents.commands import look
 
-    return run.plot(options.runs, options.out)
+    return look.plot(options.runs, options.out)
 
 
 def _render(options: argparse.Namespace) -> int:
-    from agents import run
+    from agents.commands import look
 
-    return run.render(options.run, options.out, options.seed, options.sampled, options.max_steps)
+    return look.render(options.run, options.out, options.seed, options.sampled, options.max_steps)
 
 
 def _play(options: argparse.Namespace) -> int:
-    from agents import env_commands
+    from agents.commands import environments
 
-    return env_commands.play(options.env, _settings(options))
+    return environments.play(options.env, _settings(options))
 
 
 def _check(options: argparse.Namespace) -> int:
-    from agents import env_commands
+    from agents.commands import environments
 
-    return env_commands.check(options.env, _settings(options))
+    return environments.check(options.env, _settings(options))
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

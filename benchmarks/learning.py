@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from agents import run
+from agents.commands.train import start
 from benchmarks.ppo import ENV, SMALL, SMALL_S5
 from benchmarks.report import Row, arguments, device_facts, new_table, slug
 from ssmrl.report.plot import curve, plot_curves
@@ -59,7 +59,7 @@ def train(path: str, options: argparse.Namespace, runs: Path) -> RunFolder:
     own += ["--checkpoint-every=1000000"]  # only the last
     own += [] if options.steps is None else [f"--total-steps={options.steps}"]
     own += [*SMALL, *SMALL_S5] if options.small else []
-    run.start(options.preset, parse_overrides(own))
+    start(options.preset, parse_overrides(own))
     return RunFolder.open(runs / path)
 
 

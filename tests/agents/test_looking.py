@@ -9,7 +9,7 @@ import pytest
 
 import envs
 from agents.cli import main
-from agents.env_commands import for_terminal, read_action
+from agents.commands.environments import for_terminal, read_action
 from agents.episode import picture, record_episode
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError

@@ -1,4 +1,4 @@
-"""What every wrapper owes: the contract, a clean trial, pictures, and plain complaints."""
+"""What every wrapper owes: the contract, a clean examination, pictures, and plain complaints."""
 
 import copy
 
@@ -9,8 +9,8 @@ from tiny_env import Echo, Tiny
 from wrapper_probes import KEY, PARAMS, Chance, batch_of
 
 import envs
+from envs.examine import examine
 from envs.spaces import Box, Discrete, MultiDiscrete
-from envs.trial import try_environment
 from envs.wrappers import (
     ClipAction,
     DelayedReward,
@@ -60,10 +60,10 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("name", WRAPPED)
-def test_wrapped_environments_keep_the_contract_and_pass_the_trial(name):
+def test_wrapped_environments_keep_the_contract_and_pass_examination(name):
     env = WRAPPED[name]()
     envs.check_environment(env, PARAMS)
-    findings = list(try_environment(env, PARAMS, num_steps=32))
+    findings = list(examine(env, PARAMS, num_steps=32))
     assert [finding.fault for finding in findings] == [None] * 9
     assert findings[-1].remark is None  # episodes ended, and began in different ways
 

@@ -8,7 +8,7 @@ import suites_standins as standins
 import suites_standins_grids as grids
 
 import envs
-from envs.trial import try_environment
+from envs.examine import examine
 from ssmrl.errors import UsageError
 
 KEY = jax.random.key(1)
@@ -51,7 +51,7 @@ def walk(env, params, actions, key=KEY):
 )
 def test_nothing_is_at_fault(name, settings):
     env, params = envs.make(name, **settings)
-    faults = [f for f in try_environment(env, params, num_steps=64) if f.fault]
+    faults = [f for f in examine(env, params, num_steps=64) if f.fault]
     assert not faults
     assert env.name == name
 

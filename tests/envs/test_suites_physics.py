@@ -7,8 +7,8 @@ import pytest
 import suites_standins as standins
 
 import envs
+from envs.examine import examine
 from envs.spaces import Dict
-from envs.trial import try_environment
 from ssmrl.errors import UsageError
 
 KEY = jax.random.key(3)
@@ -45,7 +45,7 @@ def ends(steps):
 )
 def test_nothing_is_at_fault(name, settings):
     env, params = envs.make(name, **settings)
-    faults = [f for f in try_environment(env, params, num_steps=64) if f.fault or f.remark]
+    faults = [f for f in examine(env, params, num_steps=64) if f.fault or f.remark]
     assert not faults
     assert env.name == name
 

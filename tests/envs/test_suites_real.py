@@ -13,7 +13,7 @@ import pytest
 
 import envs
 from envs import suites
-from envs.trial import try_environment
+from envs.examine import examine
 
 pytestmark = pytest.mark.slow
 
@@ -202,7 +202,7 @@ def test_lock_step_with_the_package(name):
 def test_nothing_is_at_fault(name):
     package_of(name)
     env, params, _ = make(name)
-    faults = [f for f in try_environment(env, params, num_steps=64) if f.fault]
+    faults = [f for f in examine(env, params, num_steps=64) if f.fault]
     assert not faults
 
 

@@ -1,9 +1,7 @@
 """Play an environment with random actions, and look for what training would trip over."""
 
 import re
-import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -13,22 +11,14 @@ import numpy as np
 from envs.check import check_environment
 from envs.random_play import plain, play_randomly, sample
 from ssmrl.errors import UsageError
+from ssmrl.foreign import Finding, own_words
 
 NUM_STEPS = 1024
 ENOUGH_ENDS = 16  # of episodes, to say of all of them that they are alike
 Facts = dict[str, np.ndarray]  # of every step, [T, B], and of every reset, [B]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at, and what is wrong with it, in one sentence; None if nothing."""
-
-    subject: str
-    fault: str | None = None
-    remark: str | None = None  # what is no fault, but good to know
-
-
-def try_environment(
+def examine(
     env: Any, params: Any, *, seed: int = 0, num_steps: int = NUM_STEPS
 ) -> Iterator[Finding]:
     """Yield what was found, subject by subject; ends early where a fault bars all others.
@@ -194,16 +184,3 @@ def _enough(where: np.ndarray) -> bool:
 
 def _differ(fingerprints: np.ndarray) -> bool:
     return len(np.unique(fingerprints)) > 1
-
-
-def own_words(error: Exception) -> str:
-    """Return the error's first line and the line of the environment's code that it came from."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/jax/" not in f.filename]
-    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    hint = ""
-    if isinstance(error, jax.errors.ConcretizationTypeError):
-        hint = "; Python's if, while, int() and float() cannot look at traced values: use jnp.where"
-    elif isinstance(error, jax.errors.UnexpectedTracerError):
-        hint = "; nothing that reset or step computes may be kept outside the state"
-    return f"{type(error).__name__}: {text}{where}{hint}"

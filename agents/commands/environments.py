@@ -15,14 +15,15 @@ from rich.text import Text
 
 from agents.episode import picture
 from ssmrl.errors import UsageError
+from ssmrl.foreign import Finding, own_words
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def check(name: str, settings: Mapping[str, Any]) -> int:
-    """Print what ``try_environment`` finds, subject by subject; 0 where there is no fault."""
+    """Print what ``examine`` finds, subject by subject; 0 where there is no fault."""
     import envs
-    from envs.trial import Finding, own_words, try_environment
+    from envs.examine import examine
 
     def findings() -> Iterator[Finding]:
         try:
@@ -32,7 +33,7 @@ def check(name: str, settings: Mapping[str, Any]) -> int:
         except Exception as error:  # of the environment's own code, which making it has traced
             yield Finding("contract", fault=own_words(error))
             return
-        yield from try_environment(env, params)
+        yield from examine(env, params)
         yield Finding("action head", fault=_without_head(env.action_space(params)))
 
     console.print(name)

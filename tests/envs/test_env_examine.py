@@ -1,4 +1,4 @@
-"""The trial of an environment: sound ones pass, and each planted fault is found and named."""
+"""The examination of an environment: sound ones pass, and each planted fault is found and named."""
 
 import itertools
 
@@ -13,8 +13,8 @@ from tiny_env import Legacy, Tiny, TinyState
 import envs
 from agents.cli import main
 from envs.adapters import LegacyGymnax
+from envs.examine import examine
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, contains
-from envs.trial import try_environment
 
 
 @struct.dataclass
@@ -234,7 +234,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_fault_is_found(fault):
     env, subject, words = FAULTS[fault]
-    found = {f.subject: f.fault for f in try_environment(env, env.default_params) if f.fault}
+    found = {f.subject: f.fault for f in examine(env, env.default_params) if f.fault}
     assert words in found.get(subject, f"nothing: {found}")
     assert "\n" not in found[subject]
 
@@ -245,28 +245,28 @@ def test_planted_fault_is_found(fault):
     ids=["lucky", "ends", "cut", "unbounded", "bounded below", "bounded above"],
 )
 def test_sound_environment_passes(env):
-    found = list(try_environment(env, env.default_params))
+    found = list(examine(env, env.default_params))
     assert len(found) == 9
     assert not [f for f in found if f.fault]
 
 
 def test_what_is_no_fault_is_remarked():
-    remarks = {f.subject: f.remark for f in try_environment(Tiny(), Tiny.default_params)}
+    remarks = {f.subject: f.remark for f in examine(Tiny(), Tiny.default_params)}
     assert remarks["determinism"] == "every episode begins alike, whatever the key"
     endless = Tiny.default_params.replace(max_steps_in_episode=10**6)
-    remarks = {f.subject: f.remark for f in try_environment(Lucky(), endless, num_steps=8)}
+    remarks = {f.subject: f.remark for f in examine(Lucky(), endless, num_steps=8)}
     assert "no episode of 32 ended within 8 steps" in remarks["determinism"]
 
 
 def test_command(capsys):
     assert main(["check", "bsuite/MemoryChain", "--memory-length", "3"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "fit for training"
-    assert main(["check", "test_env_trial:Counts"]) == 1
+    assert main(["check", "test_env_examine:Counts"]) == 1
     assert "FAULT  purity: reset or step changed" in capsys.readouterr().out
     assert main(["check", "popgym/Nothing"]) == 2
-    assert main(["check", "test_env_trial:PythonIf"]) == 1  # cannot even be made
+    assert main(["check", "test_env_examine:PythonIf"]) == 1  # cannot even be made
     assert "FAULT  contract: TracerBoolConversionError" in capsys.readouterr().out
-    assert main(["check", "test_env_trial:Matrix"]) == 1
+    assert main(["check", "test_env_examine:Matrix"]) == 1
     assert "FAULT  action head: no action head for Box" in capsys.readouterr().out
 
 
@@ -278,7 +278,7 @@ def test_every_environment_here_passes(name):
     env, params = envs.make(name)
     wrapped = envs.wrap(env, previous_action=True, previous_reward=True)
     for each in (env, wrapped):
-        assert not [f.fault for f in try_environment(each, params) if f.fault]
+        assert not [f.fault for f in examine(each, params) if f.fault]
 
 
 def test_bounds_of_every_kind_of_space():

@@ -1,0 +1,107 @@
+"""``ssmrl train``: start and resume runs, and show their options."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from agents.commands.evaluate import evaluate_state
+from agents.commands.look import plot
+from agents.experiment import Experiment, load_experiment
+from agents.run import console, default_run_dir, make_agent, restore
+from ssmrl.errors import UsageError
+from ssmrl.train import loop
+from ssmrl.train.config import to_mapping
+from ssmrl.train.run_folder import RunFolder
+from ssmrl.train.runtime import enable_compilation_cache
+
+
+def start(config: str | None, overrides: Mapping[str, Any]) -> int:
+    """Train a new run; nothing is written before everything has been checked."""
+    enable_compilation_cache()
+    experiment = load_experiment(config, overrides)
+    agent = make_agent(experiment)
+    path = experiment.run_dir or default_run_dir(experiment)
+    RunFolder.check_new(path)  # before the seconds that the initial state takes
+    state = loop.init_seeds(agent, experiment.seed, experiment.num_seeds)
+    chunk = _compile(experiment, agent, state, path)
+    folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
+    with folder.in_use():
+        return _train(experiment, agent, state, chunk, folder)
+
+
+def resume(path: str, overrides: Mapping[str, Any]) -> int:
+    """Go on with a run from its newest whole checkpoint, or from its beginning if it has none."""
+    enable_compilation_cache()
+    folder = RunFolder.open(path)
+    if set(overrides) - {"total_steps"}:
+        raise UsageError("--resume takes no other option than --total-steps; start a new run")
+    experiment = load_experiment(folder.path / "config.yaml", overrides)
+    agent = make_agent(experiment)
+    with folder.in_use():
+        state = restore(experiment, agent, folder, resuming=True)
+        reached = int(np.max(state.update))
+        if reached > agent.num_updates:
+            steps = reached * agent.steps_per_update
+            raise UsageError(f"--total-steps is below the {steps} steps that are done; raise it")
+        if reached == agent.num_updates:
+            console.print("all steps are done; --total-steps adds more")
+            return _finish(experiment, agent, state, folder)
+        chunk = _compile(experiment, agent, state, folder.path)
+        folder.write_config(to_mapping(experiment))
+        return _train(experiment, agent, state, chunk, folder)
+
+
+def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
+    """Print every option that the config's agent and memory have, with its value."""
+    import tyro
+
+    experiment = load_experiment(config, overrides)
+    words = (
+        "Trains an agent by a preset or YAML file and the options on top of it; what each is "
+        "without being given stands behind it. --env.params.NAME VALUE sets a parameter of the "
+        "environment, --resume RUN goes on with a run."
+    )
+    prog = "ssmrl train [CONFIG]"
+    tyro.cli(type(experiment), default=experiment, args=["--help"], description=words, prog=prog)
+    return 0
+
+
+def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> Any:
+    _print_plan(experiment, agent, state, path)
+    return loop.compile_chunk(agent, state, experiment.num_seeds, console)
+
+
+def _train(experiment: Experiment, agent: Any, state: Any, chunk: Any, folder: RunFolder) -> int:
+    schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every)
+    state, finished = loop.train(
+        agent, state, chunk, folder, schedule, experiment.num_seeds, console
+    )
+    if not finished:
+        console.print(f"interrupted; go on with: ssmrl train --resume {folder.path}")
+        return 130
+    return _finish(experiment, agent, state, folder)
+
+
+def _finish(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> int:
+    evaluate_state(experiment, agent, state, folder, experiment.eval_episodes, experiment.seed)
+    if any(loop.mean(row["episode_return_mean"]) is not None for row in folder.read_rows()):
+        plot([str(folder.path)], None)
+    return 0
+
+
+def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> None:
+    devices = ", ".join(str(d) for d in jax.devices())
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // experiment.num_seeds
+    seeds = f" x {experiment.num_seeds} seeds" if experiment.num_seeds > 1 else ""
+    console.print(f"{experiment.agent} with {experiment.memory.name} on {experiment.env.name}")
+    console.print(f"  run folder   {path}")
+    console.print(f"  devices      {devices}")
+    console.print(
+        f"  updates      {agent.num_updates:,} of {agent.steps_per_update:,} steps{seeds}"
+    )
+    console.print(f"  minibatches  {agent.describe_minibatches()}")
+    console.print(f"  parameters   {parameters:,}")

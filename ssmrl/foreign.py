@@ -1,0 +1,66 @@
+"""The boundary to code that is not ours: somebody's environments, memories and modules."""
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+
+from ssmrl.errors import TrainingError, UsageError
+
+_ROOT = Path(__file__).resolve().parent.parent
+# Beside our own packages: what is installed, and Python itself.
+_NOT_THE_USERS = (
+    *(str(_ROOT / package) for package in ("ssmrl", "envs", "agents")),
+    *(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib", "platstdlib")),
+    "<",  # frozen modules and generated code
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at, and what is wrong with it, in one sentence; None if nothing."""
+
+    subject: str
+    fault: str | None = None
+    remark: str | None = None  # what is no fault, but good to know
+
+
+@contextmanager
+def foreign(thing: str, way_out: str = "") -> Iterator[None]:
+    """Turn what somebody else's code raises inside into one sentence, a ``UsageError``.
+
+    It names ``thing``, what was raised, the line of the user's own file, and ``way_out``; what
+    was raised stays its ``__cause__``. Our own errors pass as they are.
+    """
+    try:
+        yield
+    except (UsageError, TrainingError):
+        raise
+    except (Exception, SystemExit) as error:  # a module may call sys.exit when imported
+        way_out = f"; {way_out}" if way_out else ""
+        raise UsageError(f"{thing}: {own_words(error)}{way_out}") from error
+
+
+def is_foreign(name: str) -> bool:
+    """Return whether a registry's name is the path of somebody's own code."""
+    return ":" in name
+
+
+def own_words(error: BaseException) -> str:
+    """Return the error's first line and the line of the user's code that it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [f for f in frames if not f.filename.startswith(_NOT_THE_USERS)]
+    others = [f for f in frames if "/jax/" not in f.filename]
+    frame = next(reversed(users or others), None)
+    where = f" ({frame.filename}:{frame.lineno})" if frame else ""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    hint = ""
+    if isinstance(error, jax.errors.ConcretizationTypeError):
+        hint = "; Python's if, while, int() and float() cannot look at traced values: use jnp.where"
+    elif isinstance(error, jax.errors.UnexpectedTracerError):
+        hint = "; nothing that is computed while tracing may be kept outside the state"
+    return f"{type(error).__name__}: {text}{where}{hint}"
