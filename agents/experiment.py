@@ -5,7 +5,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -43,6 +43,7 @@ class Experiment:
         log_every: updates per row of metrics
         checkpoint_every: updates per checkpoint, rounded up to whole rows of metrics
         eval_episodes: parallel episodes of each evaluation
+        track: what shows the run beside TensorBoard: wandb, for Weights & Biases
     """
 
     agent: str = "ppo"
@@ -55,6 +56,7 @@ class Experiment:
     log_every: int = 1
     checkpoint_every: int = 20
     eval_episodes: int = 256
+    track: Literal["wandb"] | None = None
 
     def __post_init__(self) -> None:
         sizes = ("total_steps", "num_seeds", "log_every", "checkpoint_every", "eval_episodes")

@@ -8,12 +8,10 @@ they had when the roll-out began. Run it with ``ssmrl train`` or ``python -m age
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 from jax.flatten_util import ravel_pytree
 
@@ -23,10 +21,12 @@ from ssmrl import memory
 from ssmrl.errors import UsageError
 from ssmrl.nets.actor_critic import ActorCritic
 from ssmrl.rl import ppo as losses
+from ssmrl.rl.acting import RecurrentPolicy
+from ssmrl.rl.descent import clipped_adam, descend, step_sizes
 from ssmrl.rl.epochs import run_epochs
 from ssmrl.rl.gae import generalised_advantages
-from ssmrl.rl.normalise import Moments, RewardScale, normalise
-from ssmrl.rl.rollout import ActorState, Trajectory, rollout
+from ssmrl.rl.normalise import Moments, RewardScale
+from ssmrl.rl.rollout import ActorState, Trajectory
 from ssmrl.train.config import check_above_zero, check_divides, check_unless_none
 from ssmrl.train.metrics import Mean, Metrics
 
@@ -119,103 +119,63 @@ class PPO:
     """The agent: pure functions of a :class:`TrainState`; seeds are ``jax.vmap`` of them."""
 
     def __init__(self, experiment: Experiment):
-        self.config: Config = experiment.ppo  # type: ignore[attr-defined]
-        self.steps_per_update = self.config.num_envs * self.config.num_steps
+        c: Config = experiment.ppo  # type: ignore[attr-defined]
+        self.config = c
+        self.steps_per_update = c.num_envs * c.num_steps
         self.num_updates = experiment.num_updates(self.steps_per_update)
-        self.env = make_environment(experiment.env).with_num(self.config.num_envs)
+        self.env = make_environment(experiment.env).with_num(c.num_envs)
         self.network = ActorCritic(
             memory.make(**vars(experiment.memory)),
             action_head(self.env.action_space),
-            self.config.encoder_sizes,
-            self.config.head_sizes,
-            jnp.dtype(self.config.compute_dtype),
+            c.encoder_sizes,
+            c.head_sizes,
+            jnp.dtype(c.compute_dtype),
         )
-        self.optimizer = optax.chain(
-            optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5)
-        )
+        self.policy = RecurrentPolicy(self.network)
+        self.optimizer = clipped_adam(c.max_grad_norm)
 
     def init(self, key: jax.Array, hyper: Hyperparameters | None = None) -> TrainState:
         """Return the state before the first update; ``hyper`` overrides the configured numbers."""
         c = self.config
         key, key_params, key_env = jax.random.split(key, 3)
-        obs, env_state = self.env.reset(key_env)
-        memory_state = self.initial_memory(c.num_envs)
-        actor = ActorState(env_state, obs, jnp.ones(c.num_envs, bool), memory_state)
-        params = self.network.init(key_params, memory_state, obs, actor.start, method="step")
+        actor = self.policy.begin(self.env, key_env)
+        params = self.policy.init(key_params, actor)
+        seen = actor.obs.shape[1:]
         return TrainState(
             params=params,
             opt_state=self.optimizer.init(ravel_pytree(params)[0]),
             key=key,
             update=jnp.int32(0),
             actor=actor,
-            obs_moments=Moments.of_shape(obs.shape[1:]) if c.normalise_observations else None,
+            obs_moments=Moments.of_shape(seen) if c.normalise_observations else None,
             reward_scale=RewardScale.init(c.num_envs) if c.normalise_rewards else None,
             hyper=hyper or self.hyperparameters(),
         )
 
     def initial_memory(self, num_envs: int) -> Any:
         """Return the memory state of environments that have not begun."""
-        return self.network.memory.initial_state((num_envs,))
-
-    def learnt(self, state: TrainState) -> Any:
-        """Return what has to stay finite."""
-        return state.params, state.obs_moments, state.reward_scale
-
-    def describe_minibatches(self) -> str:
-        """Return what a gradient step sees, in words."""
-        c = self.config
-        shape = f"{c.num_steps} steps x {c.num_envs // c.num_minibatches} environments"
-        return f"{shape}, {c.num_minibatches} of them in each of {c.num_epochs} epochs"
-
-    def hyperparameters(self) -> Hyperparameters:
-        """Return the configured numbers as arrays."""
-        c = self.config
-        ssm = c.learning_rate if c.ssm_learning_rate is None else c.ssm_learning_rate
-        numbers = (c.learning_rate, ssm, c.gamma, c.gae_lambda, c.clip_epsilon)
-        return Hyperparameters(*map(jnp.float32, (*numbers, c.entropy_coefficient)))
+        return self.policy.initial_memory(num_envs)
 
     def act(
         self, state: TrainState, memory_state: Any, obs: Any, start: Any, key: Any, greedy: Any
     ) -> tuple[Any, jax.Array]:
         """Return the next memory state and actions [B]: the likeliest, or drawn with ``key``."""
-        memory_state, policy, _ = self._apply(state, "step", memory_state, obs, start)
-        return memory_state, jnp.where(greedy, policy.mode(), policy.sample(seed=key))
-
-    def _apply(
-        self,
-        state: TrainState,
-        method: str,
-        memory_state: Any,
-        obs: Any,
-        start: Any,
-        **prepared: Any,
-    ) -> Any:
-        obs = normalise(state.obs_moments, obs)
-        inputs = (memory_state, obs, start)
-        return self.network.apply(state.params, *inputs, method=method, **prepared)
+        return self.policy.act(state, memory_state, obs, start, key, greedy)
 
     def update(self, state: TrainState) -> tuple[TrainState, Metrics]:
         """Roll out, estimate advantages, learn; return the new state and the metrics' sums."""
-        key, key_rollout, key_learn = jax.random.split(state.key, 3)
-        state, trajectory = self.rollout(state, key_rollout)
-        state, batch = self.estimate_advantages(state, trajectory)
-        state, metrics = self.learn(state, batch, key_learn)
-        if state.obs_moments is not None:  # last, since the replay must see what acting saw
-            state = state.replace(obs_moments=state.obs_moments.update(trajectory.obs))
-        metrics["episode_return"] = Mean.of(trajectory.episode_return, trajectory.ended)
-        metrics["episode_length"] = Mean.of(trajectory.episode_length, trajectory.ended)
-        return state.replace(key=key, update=state.update + 1), metrics
+        return self.learn(*self.collect(state))
+
+    def collect(self, state: TrainState) -> tuple[TrainState, Batch]:
+        """Roll out and estimate advantages."""
+        key, key_rollout = jax.random.split(state.key)
+        state, trajectory = self.rollout(state.replace(key=key), key_rollout)
+        return self.estimate_advantages(state, trajectory)
 
     def rollout(self, state: TrainState, key: jax.Array) -> tuple[TrainState, Trajectory]:
         """Act for ``num_steps``."""
-        prepared: Any = self.network.apply(state.params, method="prepare")
-        actor, trajectory = rollout(
-            step=partial(self._apply, state, "step", **prepared),
-            value=partial(self._apply, state, "value", **prepared),
-            env_step=self.env.step,
-            actor=state.actor,
-            keys=jax.random.split(key, self.config.num_steps),
-        )
+        keys = jax.random.split(key, self.config.num_steps)
+        actor, trajectory = self.policy.rollout(state, self.env, state.actor, keys)
         return state.replace(actor=actor), trajectory
 
     def estimate_advantages(
@@ -231,24 +191,30 @@ class PPO:
         )
         return state, Batch(t, advantage, advantage + t.value)
 
-    def learn(self, state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
+    def learn(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         """Go through the epochs; with a target divergence, end them once it is exceeded."""
+        key, key_epochs = jax.random.split(state.key)
+        params, opt_state, metrics = self.descend(state, batch, key_epochs)
+        moments, t = state.obs_moments, batch.trajectory
+        if moments is not None:  # last, since the replay must see what acting saw
+            moments = moments.update(t.obs)
+        explained = losses.explained_variance(t.value, batch.target)
+        metrics["explained_variance"] = Mean.of(explained)
+        metrics["episode_return"] = Mean.of(t.episode_return, t.ended)
+        metrics["episode_length"] = Mean.of(t.episode_length, t.ended)
+        state = state.replace(params=params, opt_state=opt_state, obs_moments=moments, key=key)
+        return state.replace(update=state.update + 1), metrics
+
+    def descend(self, state: TrainState, batch: Batch, key: jax.Array) -> tuple[Any, Any, Metrics]:
+        """Return parameters and optimiser's state after the epochs, and the metrics' sums."""
         c = self.config
-        # One vector of all parameters: clipping and Adam are then a few kernels, not a few a leaf.
         params, unravel = ravel_pytree(state.params)
-        rates = self.learning_rates(state)
+        sizes = self.step_sizes(state)
 
         def step(carry: tuple, minibatch: Batch) -> tuple[tuple, Metrics]:
+            loss = lambda p: self.loss(unravel(p), state, minibatch)  # noqa: E731
             params, opt_state = carry
-            loss = jax.value_and_grad(
-                lambda p: self.loss(unravel(p), state, minibatch), has_aux=True
-            )
-            (_, metrics), grads = loss(params)
-            # Made once: XLA would gather the leaves again in each kernel that reads them.
-            grads = jax.lax.optimization_barrier(grads)
-            metrics["grad_norm"] = Mean.of(optax.global_norm(grads))
-            updates, opt_state = self.optimizer.update(grads, opt_state, params)
-            return (params - rates * updates, opt_state), metrics
+            return descend(self.optimizer, loss, params, opt_state, sizes)
 
         def stop(metrics: Metrics) -> jax.Array:
             kl = metrics["approximate_kl"]
@@ -264,15 +230,13 @@ class PPO:
             num_minibatches=c.num_minibatches,
             stop=None if c.target_kl is None else stop,
         )
-        metrics = {k: Mean(m.total.sum(), m.count.sum()) for k, m in metrics.items()}
-        explained = losses.explained_variance(batch.trajectory.value, batch.target)
-        metrics["explained_variance"] = Mean.of(explained)
-        return state.replace(params=unravel(params), opt_state=opt_state), metrics
+        sums = {name: Mean(m.total.sum(), m.count.sum()) for name, m in metrics.items()}
+        return unravel(params), opt_state, sums
 
     def loss(self, params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Return the loss of a minibatch of whole sequences, and what went into it."""
         hyper, t = state.hyper, batch.trajectory
-        _, policy, value = self._apply(
+        _, policy, value = self.policy.apply(
             state.replace(params=params), "scan", t.memory_state, t.obs, t.start
         )
         log_ratio = policy.log_prob(t.action) - t.log_prob
@@ -297,19 +261,30 @@ class PPO:
         }
         return loss, {name: Mean.of(part) for name, part in parts.items()}
 
-    def learning_rates(self, state: TrainState) -> Any:
+    def step_sizes(self, state: TrainState) -> jax.Array:
         """Return the step size of every parameter, [P]: SSM parameters may have their own."""
-        hyper = state.hyper
-        anneal = self.config.anneal_learning_rate
+        hyper, anneal = state.hyper, self.config.anneal_learning_rate
         left = 1.0 - state.update / self.num_updates if anneal else jnp.float32(1)
         own = getattr(self.network.memory, "ssm_parameters", ())
+        rates = left * hyper.learning_rate, left * hyper.ssm_learning_rate
+        return step_sizes(state.params, *rates, own)
 
-        def rate(path: tuple, leaf: jax.Array) -> jax.Array:
-            is_ssm = path[-1].key in own and any(p.key == "memory" for p in path[:-1])
-            rate = hyper.ssm_learning_rate if is_ssm else hyper.learning_rate
-            return jnp.full_like(leaf, left * rate)
+    def learnt(self, state: TrainState) -> Any:
+        """Return what has to stay finite."""
+        return state.params, state.obs_moments, state.reward_scale
 
-        return ravel_pytree(jax.tree_util.tree_map_with_path(rate, state.params))[0]
+    def describe_minibatches(self) -> str:
+        """Return what a gradient step sees, in words."""
+        c = self.config
+        shape = f"{c.num_steps} steps x {c.num_envs // c.num_minibatches} environments"
+        return f"{shape}, {c.num_minibatches} of them in each of {c.num_epochs} epochs"
+
+    def hyperparameters(self) -> Hyperparameters:
+        """Return the configured numbers as arrays."""
+        c = self.config
+        ssm = c.learning_rate if c.ssm_learning_rate is None else c.ssm_learning_rate
+        numbers = (c.learning_rate, ssm, c.gamma, c.gae_lambda, c.clip_epsilon)
+        return Hyperparameters(*map(jnp.float32, (*numbers, c.entropy_coefficient)))
 
 
 Agent = PPO

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from agents.experiment import AGENTS, Experiment, load_experiment
 from ssmrl.registry import import_module
-from ssmrl.train import loop
 from ssmrl.train.checkpoint import Checkpoints
+from ssmrl.train.chunk import init_seeds
 from ssmrl.train.run_folder import RunFolder
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -44,8 +44,8 @@ def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: boo
     checkpoints = Checkpoints(folder.checkpoints)
     if resuming and checkpoints.newest() is None:
         console.print("there is no checkpoint yet; starting from the beginning")
-        return loop.init_seeds(agent, experiment.seed, experiment.num_seeds)
-    like = jax.eval_shape(lambda: loop.init_seeds(agent, experiment.seed, experiment.num_seeds))
+        return init_seeds(agent, experiment.seed, experiment.num_seeds)
+    like = jax.eval_shape(lambda: init_seeds(agent, experiment.seed, experiment.num_seeds))
     update, state, warnings = checkpoints.restore(like)
     for warning in warnings:
         console.print(f"warning: {warning}")

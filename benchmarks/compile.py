@@ -73,12 +73,11 @@ def start(preset: str, small: bool, profile: Path | None) -> dict[str, Any]:
         seconds[name] = clock[-1] - clock[-2]
 
     import jax
-    import jax.numpy as jnp
 
     from agents.experiment import load_experiment
     from agents.run import make_agent
     from benchmarks.ppo import ENV, SMALL, SMALL_S5
-    from ssmrl.train import loop
+    from ssmrl.train.chunk import Chunk, init_seeds
     from ssmrl.train.config import parse_overrides
     from ssmrl.train.runtime import enable_compilation_cache
 
@@ -86,18 +85,19 @@ def start(preset: str, small: bool, profile: Path | None) -> dict[str, Any]:
     lap("imports")
     overrides = [*ENV, *SMALL, *SMALL_S5] if small else ENV
     agent = make_agent(load_experiment(preset, parse_overrides(overrides)))
-    state = loop.init_seeds(agent, 0, 1)
+    state = init_seeds(agent, 0, 1)
     jax.block_until_ready(state)
     lap("first state")
-    lowered = loop.make_chunk(agent, 1).lower(state, jnp.int32(1))
+    chunk = Chunk(agent, 1)
+    lowered = chunk.lower(state)
     lap("lowering")
-    chunk = lowered.compile()
+    chunk.compile_lowered(lowered)
     lap("compiling")
     if profile is not None:
         with jax.profiler.trace(str(profile)):
-            state, _, _ = jax.block_until_ready(chunk(state, jnp.int32(1)))
+            state, _, _ = jax.block_until_ready(chunk(state, 1))
     else:
-        seconds_of(chunk, state, jnp.int32(1))
+        seconds_of(chunk, state, 1)
     lap("first update")
     return {"facts": device_facts(), "seconds": seconds}
 

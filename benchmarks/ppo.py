@@ -24,7 +24,7 @@ from benchmarks.peer import RUNS, Peer, run_peer
 from benchmarks.report import LEFT_OUT, Bench, arguments
 from benchmarks.timing import Timing, sample, seconds_of
 from ssmrl.errors import TrainingError
-from ssmrl.train import loop
+from ssmrl.train.chunk import Chunk, compiler_options, init_seeds
 from ssmrl.train.config import parse_overrides
 
 ENV = ["--env.name=popgym/RepeatPreviousEasy"]
@@ -93,7 +93,7 @@ def time_training(
     setting = SETTINGS[name]
     num_seeds = options.seeds if setting.many_seeds else 1
     agent = make_small_or_published(setting, options.small, overrides)
-    state = loop.init_seeds(agent, 0, num_seeds)
+    state = init_seeds(agent, 0, num_seeds)
     flops = update_flops(agent, state.params)
     compile_seconds, update = time_updates(
         agent, state, num_seeds, options.updates, options.repeats, bench.trace("ppo", name)
@@ -148,17 +148,13 @@ def time_updates(
 ) -> tuple[float, Timing]:
     """Return the seconds of compiling, and of an update in chunks such as training runs."""
     state = jax.tree.map(jnp.copy, state)  # chunks overwrite it
-    compiled: list[Any] = []
-
-    def build() -> None:
-        compiled.append(loop.make_chunk(agent, num_seeds).lower(state, jnp.int32(1)).compile())
-
-    compile_seconds = seconds_of(build)
+    chunk = Chunk(agent, num_seeds)
+    compile_seconds = seconds_of(chunk.compile, state)
 
     def run(count: int) -> Any:
         nonlocal state
-        state, metrics, broken = compiled[0](state, jnp.int32(count))
-        if np.any(jax.device_get(broken)):  # waits for the device, as the training loop does
+        state, metrics, broken = chunk(state, count)
+        if np.any(jax.device_get(broken)):
             raise TrainingError("an update gave a number that is not finite: it has no meaning")
         return metrics
 
@@ -169,22 +165,17 @@ def time_updates(
 def time_halves(agent: Any, state: Any, num_seeds: int) -> dict[str, Timing]:
     """Time roll-out and learning as programs of their own, three times each."""
 
-    def rollout(state: Any, key: jax.Array) -> Any:
-        return agent.estimate_advantages(*agent.rollout(state, key))
-
     def vmapped(fn: Callable[..., Any]) -> Callable[..., Any]:
         fn = fn if num_seeds == 1 else jax.vmap(fn)
-        return jax.jit(fn, compiler_options=loop.compiler_options())
+        return jax.jit(fn, compiler_options=compiler_options())
 
-    keys = jax.random.split(jax.random.key(1), num_seeds)
-    keys = keys[0] if num_seeds == 1 else keys
-    act, learn = vmapped(rollout), vmapped(agent.learn)
-    state, batch = act(state, keys)
+    act, learn = vmapped(agent.collect), vmapped(agent.learn)
+    state, batch = act(state)
 
     def repeat(fn: Callable[..., Any], *args: Any) -> Timing:
         return sample(lambda units: [fn(*args) for _ in range(units)], units=1, repeats=3)
 
-    return {"rollout": repeat(act, state, keys), "learn": repeat(learn, state, batch, keys)}
+    return {"rollout": repeat(act, state), "learn": repeat(learn, state, batch)}
 
 
 def peer_row(name: str, peer: Peer) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """``ssmrl train``: start and resume runs, and show their options."""
 
 import dataclasses
+import functools
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,23 @@ from agents.experiment import Experiment, load_experiment
 from agents.run import console, default_run_dir, make_agent, restore
 from ssmrl.errors import UsageError
 from ssmrl.train import loop
+from ssmrl.train.chunk import Chunk, init_seeds
 from ssmrl.train.config import to_mapping
+from ssmrl.train.metrics import mean
 from ssmrl.train.run_folder import RunFolder
 from ssmrl.train.runtime import enable_compilation_cache
+from ssmrl.train.trackers import check_track, open_trackers
 
 
 def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     """Train a new run; nothing is written before everything has been checked."""
     enable_compilation_cache()
     experiment = load_experiment(config, overrides)
+    check_track(experiment.track)
     agent = make_agent(experiment)
     path = experiment.run_dir or default_run_dir(experiment)
     RunFolder.check_new(path)  # before the seconds that the initial state takes
-    state = loop.init_seeds(agent, experiment.seed, experiment.num_seeds)
+    state = init_seeds(agent, experiment.seed, experiment.num_seeds)
     chunk = _compile(experiment, agent, state, path)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
     with folder.in_use():
@@ -70,15 +76,21 @@ def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
     return 0
 
 
-def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> Any:
+def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> Chunk:
     _print_plan(experiment, agent, state, path)
-    return loop.compile_chunk(agent, state, experiment.num_seeds, console)
+    chunk = Chunk(agent, experiment.num_seeds)
+    began = time.monotonic()
+    needed = chunk.compile(state)
+    size = f"; the update needs {needed / 2**20:,.0f} MiB" if needed else ""
+    console.print(f"compiled in {time.monotonic() - began:.1f} s{size}")
+    return chunk
 
 
-def _train(experiment: Experiment, agent: Any, state: Any, chunk: Any, folder: RunFolder) -> int:
+def _train(experiment: Experiment, agent: Any, state: Any, chunk: Chunk, folder: RunFolder) -> int:
     schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every)
+    trackers = functools.partial(open_trackers, folder, experiment.track, to_mapping(experiment))
     state, finished = loop.train(
-        agent, state, chunk, folder, schedule, experiment.num_seeds, console
+        agent, state, chunk, folder, schedule, experiment.num_seeds, console, trackers
     )
     if not finished:
         console.print(f"interrupted; go on with: ssmrl train --resume {folder.path}")
@@ -88,7 +100,7 @@ def _train(experiment: Experiment, agent: Any, state: Any, chunk: Any, folder: R
 
 def _finish(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> int:
     evaluate_state(experiment, agent, state, folder, experiment.eval_episodes, experiment.seed)
-    if any(loop.mean(row["episode_return_mean"]) is not None for row in folder.read_rows()):
+    if any(mean(row["episode_return_mean"]) is not None for row in folder.read_rows()):
         plot([str(folder.path)], None)
     return 0
 

@@ -48,3 +48,9 @@ def to_row(metrics: Mapping[str, Mean]) -> dict[str, object]:
         row[f"{name}_mean" if name.startswith("episode_") else name] = mean.value()
     row["episodes"] = np.asarray(metrics["episode_return"].count).astype(int).tolist()
     return row
+
+
+def mean(value: float | list[float | None] | None) -> float | None:
+    """Return the mean over seeds of a metric, leaving out seeds without one."""
+    values = [v for v in (value if isinstance(value, list) else [value]) if v is not None]
+    return float(np.mean(values)) if values else None

@@ -1,12 +1,11 @@
 """Each probe environment catches one kind of broken agent within seconds."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from agents.parts import play_episodes
-from ssmrl.train import loop
+from ssmrl.train.chunk import Chunk, init_seeds
 
 FAST = [
     "--ppo.num-envs=16", "--ppo.num-steps=16", "--ppo.num-epochs=4", "--ppo.learning-rate=5e-3",
@@ -17,8 +16,8 @@ FAST = [
 
 def learn(agent, updates: int):
     """Return the state after some updates of seed 0."""
-    state = loop.init_seeds(agent, seed=0, num_seeds=1)
-    state, _, broken = loop.make_chunk(agent, 1)(state, jnp.int32(updates))
+    state = init_seeds(agent, seed=0, num_seeds=1)
+    state, _, broken = Chunk(agent, 1)(state, updates)
     assert broken == 0
     return state
 

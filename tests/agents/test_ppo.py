@@ -1,6 +1,7 @@
 """The PPO agent: what it replays, what it bootstraps from, and what its options do."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from agents.ppo import Config
 from ssmrl import memory
 from ssmrl.errors import UsageError
-from ssmrl.train import loop
+from ssmrl.train.chunk import Chunk, init_seeds
 
 
 def after_updates(agent, count: int, seed: int = 0):
@@ -39,7 +40,7 @@ def test_replay_equals_rollout(make_agent, name):
 
     @jax.jit
     def replay(trajectory):
-        _, policy, value = agent._apply(
+        _, policy, value = agent.policy.apply(
             state, "scan", trajectory.memory_state, trajectory.obs, trajectory.start
         )
         return policy.log_prob(trajectory.action), value
@@ -70,9 +71,9 @@ def test_next_value_is_that_of_the_same_episode(make_agent, env):
 
     @jax.jit
     def final_value(memory_state, obs, start, final):
-        memory_state, _, _ = agent._apply(state, "step", memory_state, obs, start)
+        memory_state, _, _ = agent.policy.apply(state, "step", memory_state, obs, start)
         go_on = jnp.zeros_like(start)
-        return memory_state, agent._apply(state, "value", memory_state, final, go_on)
+        return memory_state, agent.policy.apply(state, "value", memory_state, final, go_on)
 
     for t in range(len(trajectory.obs)):
         # What was seen last: nothing of its own, the action just taken, no start.
@@ -98,7 +99,7 @@ def test_loss_by_hand(make_agent):
         unravel(flat + 0.2 * jax.random.normal(jax.random.key(2), flat.shape)),
     )
     moved = state.replace(params=params)
-    _, policy, value = agent._apply(moved, "scan", t.memory_state, t.obs, t.start)
+    _, policy, value = agent.policy.apply(moved, "scan", t.memory_state, t.obs, t.start)
     ratio = np.exp(policy.log_prob(t.action) - t.log_prob)
     advantage = (batch.advantage - np.mean(batch.advantage)) / np.std(batch.advantage)
     surrogate = np.minimum(ratio * advantage, np.clip(ratio, 0.95, 1.05) * advantage)
@@ -120,7 +121,7 @@ def test_gradient_step_by_hand(make_agent):
     )
     state = agent.init(jax.random.key(0))
     _, batch = agent.estimate_advantages(*jax.jit(agent.rollout)(state, jax.random.key(1)))
-    after, metrics = jax.jit(agent.learn)(state, batch, jax.random.key(2))
+    after, metrics = jax.jit(agent.learn)(state, batch)
     grads = jax.grad(agent.loss, has_aux=True)(state.params, state, batch)[0]
     flat = ravel_pytree(grads)[0]
     norm = np.linalg.norm(flat)
@@ -141,11 +142,11 @@ def test_update_is_its_parts_in_order(make_agent):
 
     @jax.jit
     def parts(state):
-        _, key_rollout, key_learn = jax.random.split(state.key, 3)
-        acted, trajectory = agent.rollout(state, key_rollout)
+        key, key_rollout = jax.random.split(state.key)
+        acted, trajectory = agent.rollout(state.replace(key=key), key_rollout)
         scaled, batch = agent.estimate_advantages(acted, trajectory)
-        learnt, _ = agent.learn(scaled, batch, key_learn)
-        other, _ = agent.learn(scaled, batch, key_rollout)
+        learnt, _ = agent.learn(scaled, batch)
+        other, _ = agent.learn(scaled.replace(key=key_rollout), batch)
         return learnt, other, trajectory, state.obs_moments.update(trajectory.obs)
 
     learnt, other, trajectory, moments = parts(state)
@@ -165,28 +166,41 @@ def test_update_is_its_parts_in_order(make_agent):
 
 def test_seed_inside_a_vmap_equals_the_seed_alone(make_agent):
     agent = make_agent()
-    together = loop.init_seeds(agent, seed=5, num_seeds=4)
-    chunk = loop.make_chunk(agent, num_seeds=4)
-    together, metrics, _ = chunk(together, jnp.int32(3))
-    alone = loop.init_seeds(agent, seed=7, num_seeds=1)
-    alone, alone_metrics, _ = loop.make_chunk(agent, num_seeds=1)(alone, jnp.int32(3))
+    together = init_seeds(agent, seed=5, num_seeds=4)
+    chunk = Chunk(agent, 4)
+    together, metrics, _ = chunk(together, 3)
+    alone = init_seeds(agent, seed=7, num_seeds=1)
+    alone, alone_metrics, _ = Chunk(agent, 1)(alone, 3)
     for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(alone.params), strict=True):
         np.testing.assert_allclose(a[2], b, atol=1e-4)
     np.testing.assert_allclose(metrics["loss"].total[2], alone_metrics["loss"].total, atol=1e-4)
 
 
 def test_no_transfers_one_trace_and_one_compilation(make_agent, monkeypatch):
+    """Between updates nothing is moved but the sums' zeros, which are put there explicitly."""
     agent, traces = make_agent(), []
-    update = agent.update
-    monkeypatch.setattr(agent, "update", lambda state: (traces.append(state), update(state))[1])
-    chunk = loop.make_chunk(agent, num_seeds=1)
-    state = loop.init_seeds(agent, seed=0, num_seeds=1)
-    counts = [jax.device_put(np.int32(n)) for n in (1, 2, 1)]
+    collect, learn = agent.collect, agent.learn
+    for name, part in (("collect", collect), ("learn", learn)):
+        counted = lambda *args, part=part: (traces.append(part), part(*args))[1]  # noqa: E731
+        monkeypatch.setattr(agent, name, counted)
+    chunk = Chunk(agent, 1)
+    state = init_seeds(agent, seed=0, num_seeds=1)
     with jax.transfer_guard("disallow"):
-        for count in counts:
+        for count in (1, 2, 1):
             state, _, _ = chunk(state, count)
     assert int(state.update) == 4
-    assert len(traces) == chunk._cache_size() == 1
+    assert traces == [collect, learn]
+    assert chunk._act._cache_size() == chunk._learn._cache_size() == 1
+    assert min(chunk.seconds.values()) > 0
+
+
+def test_an_agent_may_do_its_updates_in_one(make_agent):
+    agent = make_agent(memory="mlp")
+    whole = SimpleNamespace(init=agent.init, update=agent.update, learnt=agent.learnt)
+    results = [Chunk(a, 1)(init_seeds(a, 0, 1), 2) for a in (agent, whole)]
+    for a, b in zip(*map(jax.tree.leaves, (r[0].params for r in results)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert not Chunk(whole, 1).tells_acting
 
 
 def test_target_kl_skips_the_rest_of_the_epochs(make_agent):
@@ -208,7 +222,7 @@ def test_learning_rates(make_agent):
     state = state.replace(hyper=agent.hyperparameters(), update=half)
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
     ends = np.cumsum([leaf.size for _, leaf in leaves])
-    parts = np.split(np.asarray(agent.learning_rates(state)), ends[:-1])
+    parts = np.split(np.asarray(agent.step_sizes(state)), ends[:-1])
     by_name = {path[-1].key: part for (path, _), part in zip(leaves, parts, strict=True)}
     left = 1 - int(half) / agent.num_updates
     assert by_name["lambda_re"] == pytest.approx(1e-5 * left)

@@ -15,8 +15,8 @@ import pytest
 from agents.cli import main
 from agents.experiment import load_experiment
 from agents.run import make_agent as agent_of
-from ssmrl.train import loop
 from ssmrl.train.checkpoint import Checkpoints
+from ssmrl.train.chunk import Chunk, init_seeds
 from ssmrl.train.config import parse_overrides
 from ssmrl.train.run_folder import RunFolder
 
@@ -34,7 +34,7 @@ def final_state(path: Path):
     """Return the leaves of the newest checkpoint, PRNG keys as numbers."""
     experiment = load_experiment(path / "config.yaml")
     agent = agent_of(experiment)
-    like = jax.eval_shape(lambda: loop.init_seeds(agent, 0, 1))
+    like = jax.eval_shape(lambda: init_seeds(agent, 0, 1))
     update, state, warnings = Checkpoints(path / "checkpoints").restore(like)
     assert (update, warnings) == (UPDATES, [])
     state = state.replace(key=jax.random.key_data(state.key))
@@ -123,14 +123,14 @@ def test_updates_before_and_after_a_checkpoint_equal_those_without(tmp_path):
         "quickstart", parse_overrides([*ARGUMENTS[2:], "--num-seeds", "2"])
     )
     agent = agent_of(experiment)
-    first = loop.init_seeds(agent, 0, 2)
-    chunk = loop.make_chunk(agent, 2).lower(first, jnp.int32(1)).compile()
+    first = init_seeds(agent, 0, 2)
+    chunk = Chunk(agent, 2)
     straight, _, _ = chunk(first, jnp.int32(4))
-    half, _, _ = chunk(loop.init_seeds(agent, 0, 2), jnp.int32(2))
+    half, _, _ = chunk(init_seeds(agent, 0, 2), 2)
     Checkpoints(tmp_path).save(2, half)
-    like = jax.eval_shape(lambda: loop.init_seeds(agent, 0, 2))
+    like = jax.eval_shape(lambda: init_seeds(agent, 0, 2))
     _, restored, _ = Checkpoints(tmp_path).restore(like)
-    resumed, _, _ = chunk(restored, jnp.int32(2))
+    resumed, _, _ = chunk(restored, 2)
     for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True):
         if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
             a, b = jax.random.key_data(a), jax.random.key_data(b)

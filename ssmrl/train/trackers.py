@@ -1,0 +1,101 @@
+"""Where rows of metrics go beside metrics.jsonl: TensorBoard, Weights & Biases."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+from ssmrl.errors import UsageError
+from ssmrl.train.metrics import mean
+from ssmrl.train.run_folder import RunFolder
+
+_AXES = ("update", "env_steps")  # what others are drawn over
+
+
+class Tracker(Protocol):
+    """What shows a run while it goes on."""
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Show a row of metrics."""
+
+    def flush(self) -> None:
+        """Keep what was written, whatever happens next."""
+
+    def close(self) -> None:
+        """Write nothing more."""
+
+
+class TensorBoard:
+    """Events in the run folder; those after ``env_steps`` are to be written again."""
+
+    def __init__(self, folder: RunFolder, env_steps: int):
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder.path), purge_step=env_steps + 1)
+        self.flush, self.close = self._writer.flush, self._writer.close
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Write every number of the row over its environment steps."""
+        for name, number in _numbers(row).items():
+            self._writer.add_scalar(name, number, row["env_steps"])
+
+
+class WandB:
+    """A run of Weights & Biases with the name of the run folder, which a resumed run goes on with.
+
+    Its own variables say where it goes to, such as ``WANDB_PROJECT`` and ``WANDB_MODE=offline``.
+    """
+
+    def __init__(self, folder: RunFolder, config: Mapping[str, Any]):
+        import wandb
+
+        name = folder.path.resolve().name
+        self._run = wandb.init(
+            project=None if wandb.Settings().project else "ssmrl",
+            id=name,
+            name=name,
+            config=dict(config),
+            dir=str(folder.path),
+            resume="allow",
+        )
+        self._run.define_metric("*", step_metric="env_steps")
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Send every number of the row, and its environment steps."""
+        self._run.log({**_numbers(row), "env_steps": row["env_steps"]})
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def close(self) -> None:
+        """Finish the run."""
+        self._run.finish()
+
+
+def check_track(track: str | None) -> None:
+    """Raise ``UsageError`` where what is to be tracked with is not installed."""
+    from importlib.util import find_spec
+
+    if track is not None and find_spec(track) is None:
+        raise UsageError(
+            f"track={track!r} needs the package {track}; install it: "
+            f"pip install -e '.[{track}]' -c constraints.txt"
+        )
+
+
+@contextmanager
+def open_trackers(
+    folder: RunFolder, track: str | None, config: Mapping[str, Any], env_steps: int
+) -> Iterator[list[Tracker]]:
+    """Yield TensorBoard, and what ``track`` names; they are closed in the end."""
+    with ExitStack() as stack:
+        trackers: list[Tracker] = [TensorBoard(folder, env_steps)]
+        stack.callback(trackers[0].close)
+        if track == "wandb":
+            trackers.append(WandB(folder, config))
+            stack.callback(trackers[1].close)
+        yield trackers
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    means = {name: mean(value) for name, value in row.items() if name not in _AXES}
+    return {name: number for name, number in means.items() if number is not None}
