@@ -47,12 +47,15 @@ def init_seeds(agent: Agent, seed: int, num_seeds: int) -> Any:
 class Chunk:
     """``chunk(state, count) -> state, metrics, broken``: so many updates of all seeds.
 
-    ``state`` is donated; ``metrics`` are sums over the updates. ``broken`` is the first update
-    with a loss, gradient or result that is not finite, or 0. ``seconds`` adds up what acting and
-    learning took. Programs are compiled at the first call, or before by ``compile``.
+    ``state`` is donated; ``metrics`` are sums over the updates, as NumPy arrays. ``broken`` is
+    the first update with a loss, gradient or result that is not finite, or 0. ``seconds`` adds up
+    what acting and learning took. Programs are compiled at the first call, or by ``compile``.
+
+    What a program returns takes the place of what it returned before: a CUDA graph of thousands
+    of kernels needs 10 ms to be told that its arrays have moved.
     """
 
-    def __init__(self, agent: Agent, num_seeds: int, *, one_graph: bool = True):
+    def __init__(self, agent: Agent, num_seeds: int):
         collect: Callable = getattr(agent, "collect", lambda state: (state, ()))
         learn: Callable = getattr(agent, "learn", lambda state, _: agent.update(state))
         self.tells_acting = hasattr(agent, "collect")
@@ -62,24 +65,26 @@ class Chunk:
             state, metrics = learn(state, batch)
             numbers = (metrics["loss"].total, metrics["grad_norm"].total, agent.learnt(state))
             finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(numbers)]
-            return state, metrics, jnp.stack(finite).all()
+            return state, (metrics, jnp.where(jnp.stack(finite).all(), 0, state.update))
 
-        vmapped = lambda fn: fn if num_seeds == 1 else jax.vmap(fn)  # noqa: E731
-        # Jitted, so that the shapes of metrics and the program share one trace of it.
-        checked = jax.jit(vmapped(checked_learn), inline=True)
+        def traced_once(fn: Callable) -> Callable:
+            return jax.jit(fn if num_seeds == 1 else jax.vmap(fn), inline=True)
 
-        def learn_and_add(state: Any, batch: Any, metrics: Metrics, broken: jax.Array) -> tuple:
-            state, new, finite = checked(state, batch)
-            broken = jnp.where((broken == 0) & ~finite, state.update, broken)
-            return state, add(metrics, new), broken
-
-        options = compiler_options(one_graph)
-        self._act: Any = jax.jit(vmapped(collect), donate_argnums=0, compiler_options=options)
-        self._learn: Any = jax.jit(
-            learn_and_add, donate_argnums=(0, 2, 3), compiler_options=options
+        self._collect, self._checked_learn = traced_once(collect), traced_once(checked_learn)
+        self._places: Any = None  # batch and outcome of the last update
+        options = compiler_options()
+        self._act: Any = jax.jit(
+            lambda state, _: self._collect(state),
+            donate_argnums=(0, 1),
+            keep_unused=True,
+            compiler_options=options,
         )
-        self._checked = checked
-        self._zeros: tuple[Metrics, np.ndarray] | None = None
+        self._learn: Any = jax.jit(
+            lambda state, batch, _: self._checked_learn(state, batch),
+            donate_argnums=(0, 2),
+            keep_unused=True,
+            compiler_options=options,
+        )
 
     def compile(self, state: Any) -> int | None:
         """Compile ahead of time; return the bytes that the programs need, if the backend tells."""
@@ -87,9 +92,8 @@ class Chunk:
 
     def lower(self, state: Any) -> list[Any]:
         """Trace both programs for states of these shapes."""
-        acting = self._act.lower(state)
-        state, batch = acting.out_info
-        return [acting, self._learn.lower(state, batch, *self._nothing_yet(state, batch))]
+        batch, outcome = self._shapes(state)
+        return [self._act.lower(state, batch), self._learn.lower(state, batch, outcome)]
 
     def compile_lowered(self, programs: list[Any]) -> int | None:
         """Compile what ``lower`` returned, both at once."""
@@ -100,42 +104,50 @@ class Chunk:
             return None
         return max(n.argument_size_in_bytes + n.temp_size_in_bytes for n in needed)
 
-    def __call__(self, state: Any, count: int) -> tuple[Any, Metrics, jax.Array]:
+    def __call__(self, state: Any, count: int) -> tuple[Any, Metrics, np.ndarray]:
         """Do ``count`` updates, and wait for them."""
-        sums: tuple = ()
+        batch, outcome = self._places or _zeros(self._shapes(state))
+        sums: tuple[Metrics, np.ndarray] | None = None
         for _ in range(count):
             began = time.monotonic()
-            state, batch = jax.block_until_ready(self._act(state))
+            state, batch = jax.block_until_ready(self._act(state, batch))
             acted = time.monotonic()
-            sums = sums or self._nothing_yet(state, batch)
-            state, *sums = jax.block_until_ready(self._learn(state, batch, *sums))
+            state, outcome = self._learn(state, batch, outcome)
+            told = jax.device_get(outcome)  # waits
+            sums = told if sums is None else _add(sums, told)
             self.seconds["acting"] += acted - began
             self.seconds["learning"] += time.monotonic() - acted
-        return state, *sums
+        self._places = batch, outcome
+        return state, *sums  # type: ignore[misc]
 
-    def _nothing_yet(self, state: Any, batch: Any) -> tuple[Metrics, np.ndarray]:
-        if self._zeros is None:
-            new, metrics, _ = jax.eval_shape(self._checked, state, batch)
-            zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), metrics)
-            self._zeros = zeros, np.zeros(new.update.shape, new.update.dtype)
-        return jax.device_put(self._zeros)  # anew, since what is donated is gone
+    def _shapes(self, state: Any) -> tuple[Any, Any]:
+        state, batch = jax.eval_shape(self._collect, state)
+        return batch, jax.eval_shape(self._checked_learn, state, batch)[1]
 
 
-def compiler_options(one_graph: bool = True) -> dict[str, str | bool] | None:
+def _zeros(shapes: Any) -> Any:
+    return jax.jit(lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))()
+
+
+def _add(sums: tuple[Metrics, np.ndarray], new: tuple[Metrics, np.ndarray]) -> tuple:
+    broken = np.where(sums[1] == 0, new[1], sums[1])  # the first stays
+    return add(sums[0], new[0]), broken
+
+
+def compiler_options() -> dict[str, str | bool] | None:
     """Return what the compiler should do for an update on this machine's kind of device.
 
     On a GPU, kernels of one CUDA graph that do not need each other may overlap: PPO-S5 in the
-    published setting ran 1.2 times as fast on an H100, with twice the temporary memory. With
-    ``one_graph``, loops become one CUDA graph each: 1.1 to 1.15 times as fast again. What XLA_FLAGS
-    says of either comes first.
+    published setting ran 1.2 times as fast on an H100, with twice the temporary memory. Loops
+    become one CUDA graph each: 1.1 times as fast again, 1.15 in bfloat16. What XLA_FLAGS says of
+    these comes first.
     """
     if jax.default_backend() != "gpu":
         return None
-    options: dict[str, str | bool] = {"xla_gpu_command_buffer_scheduling_mode": "CONCURRENT"}
-    if one_graph:
-        options |= {
-            "xla_gpu_enable_command_buffer": _ONE_GRAPH,
-            "xla_gpu_command_buffer_unroll_loops": True,
-        }
+    options: dict[str, str | bool] = {
+        "xla_gpu_command_buffer_scheduling_mode": "CONCURRENT",
+        "xla_gpu_enable_command_buffer": _ONE_GRAPH,
+        "xla_gpu_command_buffer_unroll_loops": True,
+    }
     said = os.environ.get("XLA_FLAGS", "")
     return {name: value for name, value in options.items() if name not in said}

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -57,7 +56,6 @@ def train(
             )
             began = time.monotonic()
             state, metrics, broken = chunk(state, count)
-            metrics, broken = jax.device_get((metrics, broken))
             elapsed = time.monotonic() - began
             _check_finite(broken, checkpoints.newest(), folder)
             update += count

@@ -43,10 +43,9 @@ def final_state(path: Path):
 
 def rows(path: Path) -> list[dict]:
     """Return the metrics less their timings."""
+    timed = ("seconds", "steps_per_second", "share_acting", "share_learning", "share_host")
     kept = RunFolder.open(path).read_rows()
-    for row in kept:
-        del row["seconds"], row["steps_per_second"]
-    return kept
+    return [{name: row[name] for name in row.keys() - timed} for row in kept]
 
 
 def command(path: Path) -> list[str]:
