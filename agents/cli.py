@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +15,16 @@ TRAIN = "[CONFIG] [--resume RUN] [--OPTION VALUE ...]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 on success, 2 where the user erred, 1 where training failed."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with_traceback = "--traceback" in arguments
+    arguments = [word for word in arguments if word != "--traceback"]
     try:
         if arguments[:1] == ["train"]:  # its options are those of the config, not of a parser
             return _train(arguments[1:])
         options = _parser().parse_args(arguments)
         return options.command(options)
     except UsageError as error:
+        if with_traceback:
+            traceback.print_exception(error)
         print(f"ssmrl: error: {error}", file=sys.stderr)
         return 2
     except TrainingError as error:
@@ -42,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssmrl",
         description="Fully-jitted reinforcement learning with resettable state-space memory.",
+        epilog="--traceback shows where an error came from, in your own code too.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -1,5 +1,6 @@
 """Where rows of metrics go beside metrics.jsonl: TensorBoard, Weights & Biases."""
 
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
@@ -40,7 +41,7 @@ class TensorBoard:
 
 
 class WandB:
-    """A run of Weights & Biases with the name of the run folder, which a resumed run goes on with.
+    """A run of Weights & Biases named like the run folder, which a resumed run goes on with.
 
     Its own variables say where it goes to, such as ``WANDB_PROJECT`` and ``WANDB_MODE=offline``.
     """
@@ -48,11 +49,10 @@ class WandB:
     def __init__(self, folder: RunFolder, config: Mapping[str, Any]):
         import wandb
 
-        name = folder.path.resolve().name
         self._run = wandb.init(
             project=None if wandb.Settings().project else "ssmrl",
-            id=name,
-            name=name,
+            id=_own_id(folder),
+            name=folder.path.resolve().name,
             config=dict(config),
             dir=str(folder.path),
             resume="allow",
@@ -69,6 +69,15 @@ class WandB:
     def close(self) -> None:
         """Finish the run."""
         self._run.finish()
+
+
+def _own_id(folder: RunFolder) -> str:
+    """Return what tells this run from others of the same name, also when it is resumed."""
+    path = folder.path / "wandb" / "id"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(secrets.token_hex(8))
+    return path.read_text()
 
 
 def check_track(track: str | None) -> None:
