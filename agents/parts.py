@@ -1,6 +1,6 @@
 """What every agent is built from and judged by: environment, action head, played episodes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -10,8 +10,11 @@ import envs
 from agents.experiment import EnvConfig
 from envs import spaces
 from envs.vector import VectorEnv
+from envs.wrappers.base import name_of
 from ssmrl.errors import UsageError
+from ssmrl.nets.encoder import ConvEncoder
 from ssmrl.nets.heads import CategoricalHead, FactoredHead, GaussianHead
+from ssmrl.nets.mlp import MLP
 from ssmrl.report.evaluation import Episodes, run_episodes
 
 
@@ -29,7 +32,7 @@ def make_environment(config: EnvConfig) -> VectorEnv:
 
 
 def action_head(space: spaces.Space) -> nn.Module:
-    """Return the head that draws actions of ``space``."""
+    """Return the head that draws actions of ``space``; Boxes of actions must be vectors."""
     if isinstance(space, spaces.Discrete):
         return CategoricalHead(space.n)
     if isinstance(space, spaces.MultiDiscrete):
@@ -37,6 +40,17 @@ def action_head(space: spaces.Space) -> nn.Module:
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return GaussianHead(space.shape[0])
     raise UsageError(f"no action head for {space}; use Discrete, MultiDiscrete or a flat Box")
+
+
+def encoder(env: VectorEnv, kind: str, sizes: Sequence[int]) -> nn.Module:
+    """Return what stands before the memory: an "mlp", a "cnn", or by "auto" what suits ``env``."""
+    place = env.image_place
+    if kind == "cnn" and place is None:
+        raise UsageError(
+            f"encoder 'cnn' needs an image in the observations of {name_of(env.env)!r}, which hold "
+            "none, or several; use 'mlp' or 'auto'"
+        )
+    return MLP(sizes) if kind == "mlp" or place is None else ConvEncoder(*place, sizes)
 
 
 def play_episodes(

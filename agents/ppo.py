@@ -16,7 +16,7 @@ from flax import struct
 from jax.flatten_util import ravel_pytree
 
 from agents.experiment import Experiment
-from agents.parts import action_head, make_environment
+from agents.parts import action_head, encoder, make_environment
 from ssmrl import memory
 from ssmrl.errors import UsageError
 from ssmrl.nets.actor_critic import ActorCritic
@@ -52,6 +52,7 @@ class Config:
     target_kl: float | None = None  # end an update's epochs beyond this divergence; or never
     normalise_observations: bool = False  # by running mean and deviation
     normalise_rewards: bool = False  # by the running deviation of discounted returns
+    encoder: Literal["auto", "mlp", "cnn"] = "auto"  # cnn where observations hold one image
     encoder_sizes: tuple[int, ...] = (128, 256)  # layers before the memory
     head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
     compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers but GRU's and MLP's
@@ -127,7 +128,7 @@ class PPO:
         self.network = ActorCritic(
             memory.make(**vars(experiment.memory)),
             action_head(self.env.action_space),
-            c.encoder_sizes,
+            encoder(self.env, c.encoder, c.encoder_sizes),
             c.head_sizes,
             jnp.dtype(c.compute_dtype),
         )

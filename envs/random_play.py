@@ -5,10 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envs.spaces import Box, Space, contains
+from envs.spaces import HUGE, Box, Space, contains
 
 NUM_ENVS = 32
-HUGE = 1e6  # a bound beyond which stands for none
 
 
 def play_randomly(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict[str, jax.Array]:

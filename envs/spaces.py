@@ -1,6 +1,6 @@
 """Spaces: gymnax's own, the one that it lacks, and their encoding as flat float vectors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,9 +19,13 @@ __all__ = [
     "Tuple",
     "contains",
     "encode",
+    "encoded_parts",
     "encoded_size",
     "encoded_space",
+    "two_sided",
 ]
+
+HUGE = 1e6  # a bound beyond which stands for none
 
 
 class MultiDiscrete(Space):
@@ -62,14 +66,26 @@ def contains(space: Space, x: Any) -> jax.Array:
     return jnp.stack(parts).all()
 
 
+def two_sided(space: Box) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return low, high and bool, each of the space's shape: where an entry has both bounds.
+
+    Where it lacks one, low and high are -1 and 1: a map between bounds then leaves it as it is.
+    """
+    low, high = _bounds_of(space)
+    both = (low >= -HUGE) & (high <= HUGE)
+    return jnp.where(both, low, -1.0), jnp.where(both, high, 1.0), both
+
+
 def encode(space: Space, x: Any) -> jax.Array:
     """Return ``x`` from ``space`` as one float32 vector [encoded_size(space)].
 
-    Box: its entries in row-major order; Discrete: one-hot; MultiDiscrete: one-hots side by side;
-    Dict (by sorted key) and Tuple: the encodings of their parts side by side.
+    Box: its entries in row-major order, floats as they are, integers that have both bounds mapped
+    from these to 0 and 1, so that bytes become shares of 255; Discrete: one-hot; MultiDiscrete:
+    one-hots side by side; Dict (by sorted key) and Tuple: the encodings of their parts side by
+    side.
     """
     if isinstance(space, Box):
-        return jnp.asarray(x, jnp.float32).reshape(-1)
+        return _between_bounds(space, jnp.asarray(x)).reshape(-1)
     if isinstance(space, Discrete):
         return jax.nn.one_hot(x, space.n, dtype=jnp.float32)
     if isinstance(space, MultiDiscrete):
@@ -92,6 +108,16 @@ def encoded_size(space: Space) -> int:
     return sum(encoded_size(child) for _, child in _children(space))
 
 
+def encoded_parts(space: Space, offset: int = 0) -> Iterator[tuple[int, Space]]:
+    """Yield every part of ``space`` that has no parts, and where its encoding begins."""
+    if not isinstance(space, Dict | Tuple):
+        yield offset, space
+        return
+    for _, child in _children(space):
+        yield from encoded_parts(child, offset)
+        offset += encoded_size(child)
+
+
 def encoded_space(space: Space) -> Box:
     """Return the Box [encoded_size(space)] in which ``encode`` places the values of ``space``."""
     low, high = _bounds(space)
@@ -100,14 +126,38 @@ def encoded_space(space: Space) -> Box:
 
 def _bounds(space: Space) -> tuple[jax.Array, jax.Array]:
     if isinstance(space, Box):
-        shape = tuple(space.shape)
-        low, high = (jnp.asarray(bound, jnp.float32) for bound in (space.low, space.high))
-        return jnp.broadcast_to(low, shape).ravel(), jnp.broadcast_to(high, shape).ravel()
+        low, high = _bounds_of(space)
+        mapped = two_sided(space)[2] & _is_integer(space)
+        return jnp.where(mapped, 0.0, low).ravel(), jnp.where(mapped, 1.0, high).ravel()
     if isinstance(space, Discrete | MultiDiscrete):
         size = encoded_size(space)
         return jnp.zeros(size), jnp.ones(size)
     lows, highs = zip(*(_bounds(child) for _, child in _children(space)), strict=True)
     return jnp.concatenate(lows), jnp.concatenate(highs)
+
+
+def _bounds_of(space: Box) -> tuple[jax.Array, jax.Array]:
+    shape = tuple(space.shape)
+    low, high = (jnp.asarray(bound, jnp.float32) for bound in (space.low, space.high))
+    return jnp.broadcast_to(low, shape), jnp.broadcast_to(high, shape)
+
+
+def _is_integer(x: Any) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jnp.integer))
+
+
+def _between_bounds(space: Box, x: jax.Array) -> jax.Array:
+    """Return float32, integers mapped from their bounds to 0 and 1.
+
+    Spaces that promise integers where the environment gives floats say nothing of these.
+    """
+    numbers = x.astype(jnp.float32)
+    if not _is_integer(space) or not _is_integer(x):
+        return numbers
+    low, high, both = two_sided(space)
+    # A product with the inverse is never above 1, however a compiler rounds a division.
+    share = (numbers - low) * (1 / jnp.maximum(high - low, 1.0))
+    return jnp.where(both, share, numbers)
 
 
 def _children(space: Space) -> list[tuple[Any, Space]]:

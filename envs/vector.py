@@ -5,6 +5,12 @@ from typing import Any
 import jax
 
 from envs.spaces import Space
+from envs.wrappers.layout import (
+    ImagePlace,
+    describe_actions,
+    describe_observations,
+    image_place,
+)
 
 
 class VectorEnv:
@@ -17,6 +23,18 @@ class VectorEnv:
     def action_space(self) -> Space:
         """Action space of one environment."""
         return self.env.action_space(self.params)
+
+    @property
+    def image_place(self) -> ImagePlace | None:
+        """Where the flat observation of one environment holds an image, if it does."""
+        return image_place(self.env, self.params)
+
+    def describe(self) -> dict[str, str]:
+        """Return in words what an agent sees and does."""
+        return {
+            "observations": describe_observations(self.env, self.params),
+            "actions": describe_actions(self.env, self.params),
+        }
 
     def with_num(self, num: int) -> "VectorEnv":
         """Return the same environment ``num`` times."""

@@ -112,6 +112,8 @@ def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path
     console.print(f"{experiment.agent} with {experiment.memory.name} on {experiment.env.name}")
     console.print(f"  run folder   {path}")
     console.print(f"  devices      {devices}")
+    for what, words in agent.env.describe().items():
+        console.print(f"  {what:<12} {words}")
     console.print(
         f"  updates      {agent.num_updates:,} of {agent.steps_per_update:,} steps{seeds}"
     )

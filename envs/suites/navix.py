@@ -109,13 +109,14 @@ class Navix(SuiteEnvironment, FixedEnvironment):
         return len(self._env.action_set)
 
     def observation_space(self, params: Any) -> Box:
-        """Return the Box of bytes, or of integers where walls are -1.
+        """Return the Box of colours from 0 to 255, or of symbols that know no upper bound.
 
-        NAVIX's own bounds leave out walls and players.
+        NAVIX's own bounds leave out walls (-1), players (10) and more (up to 254); without one
+        symbols reach the agent as they are, where a share of 255 would hardly tell them apart.
         """
         space = self._env.observation_space
         lowest = 0 if jnp.issubdtype(space.dtype, jnp.unsignedinteger) else -1
-        return Box(lowest, 255, space.shape, space.dtype)
+        return Box(lowest, 255 if self._draws else jnp.inf, space.shape, space.dtype)
 
     def render(self, state: Any, params: Any = None) -> np.ndarray:
         """Return the whole map: uint8 [height, width, 3]."""

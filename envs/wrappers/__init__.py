@@ -14,7 +14,6 @@ goes below, on flat observations where it asks for them:
 
 from typing import Any
 
-from envs.spaces import Box
 from envs.wrappers.append import PreviousAction, PreviousReward, StartFlag
 from envs.wrappers.base import StatefulWrapper, Wrapper, name_of, own_key
 from envs.wrappers.noise import Distractors, ObservationNoise, SinusoidalPerturbation
@@ -58,20 +57,24 @@ def wrap(
     previous_reward: bool = False,
     start_flag: bool = True,
 ) -> Wrapper:
-    """Return ``env`` as the agents take it: flat observations, episode totals in ``info``.
+    """Return ``env`` as the agents take it: flat observations, actions from -1 to 1.
 
-    The observation is [flat observation | previous action | previous reward | start flag], with
-    the parts that are asked for. Box actions are clipped first, so that the previous action is
-    the one that the environment got. The order is that of the lines below.
+    What an agent's action passes on its way in, from the outermost wrapper on:
+
+    1. ``ClipAction``: continuous actions are clipped, to -1 and 1 where both bounds are finite.
+    2. ``EpisodeStatistics``: episode totals in ``info``.
+    3. ``StartFlag``, ``PreviousReward``, ``PreviousAction``, where they are asked for. The
+       previous action is the clipped one in the agent's own unit, so that environments that
+       differ only in the bounds of their actions look the same.
+    4. ``FlattenObservation``: the observation is [flat observation | previous action | previous
+       reward | start flag], with integers between 0 and 1 as ``envs.spaces.encode`` has it.
+    5. ``RescaleAction``: the environment gets the action stretched to its bounds.
     """
-    wrapped: Wrapper = FlattenObservation(env)
+    wrapped: Wrapper = FlattenObservation(RescaleAction(env))
     for wanted, wrapper in (
         (previous_action, PreviousAction),
         (previous_reward, PreviousReward),
         (start_flag, StartFlag),
     ):
         wrapped = wrapper(wrapped) if wanted else wrapped
-    wrapped = EpisodeStatistics(wrapped)
-    if isinstance(env.action_space(getattr(env, "default_params", None)), Box):
-        wrapped = ClipAction(wrapped)
-    return wrapped
+    return ClipAction(EpisodeStatistics(wrapped))

@@ -85,6 +85,15 @@ class StatefulWrapper(Wrapper):
         return state.env_state
 
 
+def find(env: Any, kind: type[Wrapper]) -> Wrapper | None:
+    """Return the outermost wrapper of this kind around or in ``env``, None where there is none."""
+    while not isinstance(env, kind):
+        if not isinstance(env, Wrapper):
+            return None
+        env = env.env
+    return env
+
+
 def own_key(wrapper: Wrapper, key: jax.Array) -> jax.Array:
     """Return the key of the wrapper's own chance, derived from that of ``reset`` or ``step``.
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.spaces import Box, Space, encode, encoded_space
+from envs.spaces import Box, Space, encode, encoded_space, two_sided
 from envs.wrappers.base import Transition, Wrapper
-from envs.wrappers.checks import action_space, box_observation, numbers, usage_error
+from envs.wrappers.checks import box_observation, numbers, usage_error
 
 
 class MapObservation(Wrapper, ABC):
@@ -95,11 +95,16 @@ class NormaliseObservation(MapObservation):
 
 
 class ClipAction(MapAction):
-    """Clips the actions of a Box space to its bounds before the environment sees them."""
+    """Clips the actions of a Box to its bounds before the environment sees them.
+
+    Those of other spaces pass.
+    """
 
     def act(self, action: Any, params: Any) -> jax.Array:
         """Return the clipped action."""
         space = self.env.action_space(params)
+        if not isinstance(space, Box):
+            return action
         clipped = jnp.clip(jnp.asarray(action, space.dtype), space.low, space.high)
         return clipped.astype(space.dtype)  # bounds may be floats
 
@@ -107,24 +112,31 @@ class ClipAction(MapAction):
 class RescaleAction(MapAction):
     """Takes actions from -1 to 1 and stretches them to the bounds; what lies beyond is clipped.
 
-    Raises ``UsageError`` unless the action space is a Box of floats with finite bounds.
+    So it goes with each entry of a Box of floats that has both bounds. An entry that lacks one
+    keeps its unit and is clipped to the other; actions of other spaces pass. The space is asked
+    for in every step, since parameters may move bounds.
     """
-
-    def __init__(self, env: Any):
-        super().__init__(env)
-        space = action_space(self)
-        is_float = isinstance(space, Box) and jnp.issubdtype(space.dtype, jnp.floating)
-        if not is_float or not np.isfinite([np.min(space.low), np.max(space.high)]).all():
-            raise usage_error(self, f"needs a Box of floats with finite bounds, not {space!r}")
 
     def act(self, action: Any, params: Any) -> jax.Array:
         """Return the stretched action."""
         space = self.env.action_space(params)
-        middle, half = space.high / 2 + space.low / 2, space.high / 2 - space.low / 2
-        stretched = middle + half * jnp.asarray(action, space.dtype)
+        if not is_continuous(space):
+            return action
+        low, high, _ = two_sided(space)
+        middle, half = high / 2 + low / 2, high / 2 - low / 2
+        stretched = middle + half * jnp.asarray(action, jnp.float32)
         return jnp.clip(stretched, space.low, space.high).astype(space.dtype)
 
-    def action_space(self, params: Any) -> Box:
-        """Return the Box from -1 to 1."""
+    def action_space(self, params: Any) -> Space:
+        """Return the Box from -1 to 1, or with the environment's bounds where it lacks one."""
         space = self.env.action_space(params)
-        return Box(-1.0, 1.0, space.shape, space.dtype)
+        if not is_continuous(space):
+            return space
+        both = two_sided(space)[2]
+        low, high = jnp.where(both, -1.0, space.low), jnp.where(both, 1.0, space.high)
+        return Box(low, high, space.shape, space.dtype)
+
+
+def is_continuous(space: Space) -> bool:
+    """Return whether ``space`` is a Box of floats."""
+    return isinstance(space, Box) and bool(jnp.issubdtype(space.dtype, jnp.floating))

@@ -13,21 +13,20 @@ from ssmrl.nets.mlp import MLP
 class ActorCritic(nn.Module):
     """Encoder, memory, and two heads; the paper's network (Lu et al. 2023, table 3).
 
-    ``memory`` obeys the contract of ``ssmrl.memory``, ``action_head`` maps features to a
-    distribution. ``scan`` takes a sequence and ``step`` one moment; both return the new memory
-    state, the distribution of actions and the values. Layers work in ``dtype``, all but the last
-    ones of the heads and those of memories that have no use for it (GRU and MLP); parameters,
-    memory states and results are float32.
+    ``encoder`` maps observations to the memory's input, ``memory`` obeys the contract of
+    ``ssmrl.memory``, ``action_head`` maps features to a distribution. ``scan`` takes a sequence
+    and ``step`` one moment; both return the new memory state, the distribution of actions and the
+    values. Layers work in ``dtype``, all but the last ones of the heads and those of memories that
+    have no use for it (GRU and MLP); parameters, memory states and results are float32.
     """
 
     memory: Any
     action_head: nn.Module
-    encoder_sizes: tuple[int, ...] = (128, 256)
+    encoder: nn.Module
     head_sizes: tuple[int, ...] = (128, 128)
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
-        self.encoder = MLP(self.encoder_sizes)
         self.actor_body = MLP(self.head_sizes, scale=2.0)
         self.critic_body = MLP(self.head_sizes, scale=2.0)
         self.critic_out = nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0))

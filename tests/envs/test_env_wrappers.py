@@ -11,7 +11,6 @@ from tiny_env import Echo, Tiny, TinyParams
 import envs
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete
 from envs.wrappers import (
-    ClipAction,
     EpisodeStatistics,
     FlattenObservation,
     PreviousAction,
@@ -100,8 +99,8 @@ def test_flatten_also_flattens_the_final_observation():
     env = FlattenObservation(tiny)
     first, steps = play(env, [0, 0, 0])
     np.testing.assert_array_equal(first, [0, 0, 0, 0, 1, 0, 0, 0])
-    np.testing.assert_array_equal(steps[1][0], [4, 4, 4, 4, 0, 0, 1, 0])
-    np.testing.assert_array_equal(steps[2][1], [6, 6, 6, 6, 0, 0, 0, 1])
+    np.testing.assert_allclose(steps[1][0], [*[4 / 9] * 4, 0, 0, 1, 0], rtol=1e-6)
+    np.testing.assert_allclose(steps[2][1], [*[6 / 9] * 4, 0, 0, 0, 1], rtol=1e-6)
     np.testing.assert_array_equal(steps[2][0], first)
     envs.check_environment(env, PARAMS)
 
@@ -125,16 +124,44 @@ def test_episode_statistics_forget_a_return_that_is_not_finite():
     assert float(steps[2][2]["episode_return"]) == jnp.inf
 
 
-def test_actions_are_clipped_before_the_environment_and_the_previous_action():
+def test_actions_are_clipped_then_seen_as_the_previous_action_then_stretched():
     env = envs.wrap(Echo(Box(-1.0, jnp.array([1.0, 2.0]), (2,))))
-    assert isinstance(env, ClipAction)
-    _, steps = play(env, [[-7.0, 7.0]])
-    np.testing.assert_array_equal(steps[0][0], [1, -1, 2, 0])
-    assert float(steps[0][3]) == 1.0
+    _, steps = play(env, [[-7.0, 7.0], [0.5, 0.5]])
+    # Columns: time | previous action, as the agent means it | start flag.
+    np.testing.assert_array_equal(steps[0][0], [1, -1, 1, 0])
+    assert float(steps[0][3]) == -1 + 2
+    np.testing.assert_array_equal(steps[1][0], [2, 0.5, 0.5, 0])
+    assert float(steps[1][3]) == 0.5 + 1.25
 
 
-def test_discrete_actions_are_not_clipped():
-    assert isinstance(envs.wrap(Tiny()), EpisodeStatistics)
+class MovingBounds(Echo):
+    """The scale of the reward is the bound of the actions too: none while it is infinite."""
+
+    default_params = TinyParams(reward_scale=jnp.inf)
+
+    def action_space(self, params):
+        return Box(-params.reward_scale, params.reward_scale, (1,))
+
+    def reward(self, time, action):
+        return jnp.sum(action) / 4
+
+
+def test_bounds_are_those_of_the_parameters_in_use_not_of_the_default_ones():
+    env, params = envs.wrap(MovingBounds()), TinyParams(reward_scale=4.0)
+    _, steps = play(env, [[0.5]], params)
+    assert float(steps[0][3]) == 0.5 * 4 / 4 * 4
+    assert float(env.action_space(params).high[0]) == 1
+    assert float(env.action_space(env.default_params).high[0]) == jnp.inf
+    traced = jax.jit(lambda params: env.step(KEY, env.reset(KEY, params)[1], jnp.ones(1), params))
+    assert float(traced(params)[2]) == 4
+
+
+def test_discrete_and_integer_actions_pass():
+    for space, action in ((Discrete(3), 2), (MultiDiscrete([4, 5]), [3, 4])):
+        _, steps = play(envs.wrap(Echo(space)), [action])
+        assert steps[0][3] == np.sum(action)
+    _, steps = play(envs.wrap(Echo(Box(0, 3, (2,), jnp.int32))), [[2, 9]])
+    assert steps[0][3] == 2 + 3
 
 
 def test_wrap_leaves_out_what_is_not_asked_for():

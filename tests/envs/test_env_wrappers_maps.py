@@ -42,7 +42,7 @@ def nested_view(t):
 
 NESTED = Dict(
     {
-        "where": Dict({"y": Discrete(4), "x": Box(0, 9, (2,), jnp.int32)}),
+        "where": Dict({"y": Discrete(4), "x": Box(0, 4, (2,), jnp.int32)}),
         "hands": Tuple(
             [
                 Dict({"coins": Box(0, 2, ()), "cards": MultiDiscrete([4, 2])}),
@@ -58,15 +58,15 @@ def test_flattening_reaches_into_nested_parts_of_every_kind():
     env = FlattenObservation(Tiny(observe=nested_view, space=NESTED))
     first, steps = steps_of(env, [0] * 3)
     # grid | hands: cards, cards, coins; deep | where: x, y. Parts by sorted name.
-    at_0 = [0, 0, *[1, 0, 0, 0], *[1, 0], 0, *[1, 0, 0, 0, 0], *[0, 1], *[1, 0, 0, 0]]
-    at_2 = [0, 0, *[0, 0, 1, 0], *[0, 1], 1, *[0, 0, 1, 0, 0], *[2, 3], *[0, 0, 1, 0]]
-    at_3 = [1, 1, *[0, 0, 0, 1], *[0, 1], 1.5, *[0, 0, 0, 1, 0], *[3, 4], *[0, 0, 0, 1]]
+    at_0 = [0, 0, *[1, 0, 0, 0], *[1, 0], 0, *[1, 0, 0, 0, 0], *[0, 0.25], *[1, 0, 0, 0]]
+    at_2 = [0, 0, *[0, 0, 1, 0], *[0, 1], 1, *[0, 0, 1, 0, 0], *[0.5, 0.75], *[0, 0, 1, 0]]
+    at_3 = [1, 1, *[0, 0, 0, 1], *[0, 1], 1.5, *[0, 0, 0, 1, 0], *[0.75, 1], *[0, 0, 0, 1]]
     np.testing.assert_array_equal(first, at_0)
     np.testing.assert_array_equal(steps[1].obs, at_2)
     np.testing.assert_array_equal(steps[2].final, at_3)
     np.testing.assert_array_equal(steps[2].obs, at_0)
     space = env.observation_space(PARAMS)
-    np.testing.assert_array_equal(space.high, [1] * 8 + [2] + [1] * 5 + [9, 9] + [1] * 4)
+    np.testing.assert_array_equal(space.high, [1] * 8 + [2] + [1] * 11)
     assert all(contains(space, x) for x in (first, *(s.final for s in steps)))
     envs.check_environment(env, PARAMS)
     envs.check_environment(env.env, PARAMS)
@@ -119,8 +119,22 @@ def test_rescale_action_by_hand():
     # [-2, 0], [1, 2], [4, 3], and beyond the bounds [4, 0].
     assert [float(s.reward) for s in steps] == [-2, 3, 7, 4]
     space = env.action_space(PARAMS)
-    assert (space.low, space.high, space.shape) == (-1, 1, (2,))
+    np.testing.assert_array_equal([space.low, space.high], [[-1, -1], [1, 1]])
     envs.check_environment(env, PARAMS)
+
+
+def test_rescaling_leaves_entries_without_two_bounds_in_their_unit():
+    low, high = jnp.array([5.0, 0.0, -jnp.inf, -3e38]), jnp.array([10.0, jnp.inf, 2.0, 3e38])
+    env = RescaleAction(Echo(Box(low, high, (4,))))
+    np.testing.assert_array_equal(env.act([-1.0, 7.0, -7.0, 7.0], PARAMS), [5, 7, -7, 7])
+    np.testing.assert_array_equal(env.act([9.0, -7.0, 7.0, -7.0], PARAMS), [10, 0, 2, -7])
+    space = env.action_space(PARAMS)
+    np.testing.assert_array_equal(space.low, jnp.array([-1, 0, -jnp.inf, -3e38]))
+    np.testing.assert_array_equal(space.high, jnp.array([1, jnp.inf, 2, 3e38]))
+    wrapped = envs.wrap(env.env)
+    _, steps = steps_of(wrapped, [[3.0, -3.0, 3.0, 3.0]])
+    np.testing.assert_array_equal(steps[0].obs, [1, 1, 0, 2, 3, 0])
+    assert float(steps[0].reward) == 10 + 0 + 2 + 3
 
 
 def test_clipped_integers_stay_integers():
@@ -139,7 +153,6 @@ def test_rescaled_actions_never_leave_the_bounds():
 
 def test_wrap_clips_to_the_rescaled_bounds():
     env = envs.wrap(RescaleAction(Echo(Box(0.0, 10.0, (1,)))))
-    assert isinstance(env, ClipAction)
     _, steps = steps_of(env, [[-3.0], [0.5]])
     # Columns: time | previous action, as the agent means it | start flag.
     np.testing.assert_array_equal([s.obs for s in steps], [[1, -1, 0], [2, 0.5, 0]])
