@@ -4,31 +4,39 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 import envs
-from agents.experiment import EnvConfig
+from agents.experiment import EnvConfig, Experiment
 from envs import spaces
 from envs.vector import VectorEnv
 from envs.wrappers.base import name_of
+from ssmrl import memory
 from ssmrl.errors import UsageError
+from ssmrl.nets.actor_critic import ActorCritic
 from ssmrl.nets.encoder import ConvEncoder
 from ssmrl.nets.heads import CategoricalHead, FactoredHead, GaussianHead
 from ssmrl.nets.mlp import MLP
 from ssmrl.report.evaluation import Episodes, run_episodes
+from ssmrl.rl.acting import RecurrentPolicy
 
 
 def make_environment(config: EnvConfig) -> VectorEnv:
     """Return the environment, wrapped; raise ``UsageError`` where it breaks the contract."""
     env, params = envs.make(config.name, **config.params)
     envs.check_environment(env, params)
-    env = envs.wrap(
+    return VectorEnv(wrap_as_configured(env, config), params)
+
+
+def wrap_as_configured(env: Any, config: EnvConfig) -> envs.Wrapper:
+    """Return ``env`` with what the config appends to observations."""
+    return envs.wrap(
         env,
         previous_action=config.previous_action,
         previous_reward=config.previous_reward,
         start_flag=config.start_flag,
     )
-    return VectorEnv(env, params)
 
 
 def action_head(space: spaces.Space) -> nn.Module:
@@ -51,6 +59,22 @@ def encoder(env: VectorEnv, kind: str, sizes: Sequence[int]) -> nn.Module:
             "none, or several; use 'mlp' or 'auto'"
         )
     return MLP(sizes) if kind == "mlp" or place is None else ConvEncoder(*place, sizes)
+
+
+def make_policy(experiment: Experiment, env: VectorEnv) -> RecurrentPolicy:
+    """Return an actor and critic around the memory, by the section of the experiment's agent.
+
+    Of the environment only its spaces are needed.
+    """
+    c = getattr(experiment, experiment.agent)
+    network = ActorCritic(
+        memory.make(**vars(experiment.memory)),
+        action_head(env.action_space),
+        encoder(env, c.encoder, c.encoder_sizes),
+        c.head_sizes,
+        jnp.dtype(c.compute_dtype),
+    )
+    return RecurrentPolicy(network, c.normalise_observations)
 
 
 def play_episodes(

@@ -16,12 +16,9 @@ from flax import struct
 from jax.flatten_util import ravel_pytree
 
 from agents.experiment import Experiment
-from agents.parts import action_head, encoder, make_environment
-from ssmrl import memory
+from agents.parts import make_environment, make_policy
 from ssmrl.errors import UsageError
-from ssmrl.nets.actor_critic import ActorCritic
 from ssmrl.rl import ppo as losses
-from ssmrl.rl.acting import RecurrentPolicy
 from ssmrl.rl.descent import clipped_adam, descend, step_sizes
 from ssmrl.rl.epochs import run_epochs
 from ssmrl.rl.gae import generalised_advantages
@@ -125,14 +122,8 @@ class PPO:
         self.steps_per_update = c.num_envs * c.num_steps
         self.num_updates = experiment.num_updates(self.steps_per_update)
         self.env = make_environment(experiment.env).with_num(c.num_envs)
-        self.network = ActorCritic(
-            memory.make(**vars(experiment.memory)),
-            action_head(self.env.action_space),
-            encoder(self.env, c.encoder, c.encoder_sizes),
-            c.head_sizes,
-            jnp.dtype(c.compute_dtype),
-        )
-        self.policy = RecurrentPolicy(self.network)
+        self.policy = make_policy(experiment, self.env)
+        self.network = self.policy.network
         self.optimizer = clipped_adam(c.max_grad_norm)
 
     def init(self, key: jax.Array, hyper: Hyperparameters | None = None) -> TrainState:
@@ -140,15 +131,14 @@ class PPO:
         c = self.config
         key, key_params, key_env = jax.random.split(key, 3)
         actor = self.policy.begin(self.env, key_env)
-        params = self.policy.init(key_params, actor)
-        seen = actor.obs.shape[1:]
+        params, moments = self.policy.init(key_params, actor)
         return TrainState(
             params=params,
             opt_state=self.optimizer.init(ravel_pytree(params)[0]),
             key=key,
             update=jnp.int32(0),
             actor=actor,
-            obs_moments=Moments.of_shape(seen) if c.normalise_observations else None,
+            obs_moments=moments,
             reward_scale=RewardScale.init(c.num_envs) if c.normalise_rewards else None,
             hyper=hyper or self.hyperparameters(),
         )

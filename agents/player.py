@@ -1,0 +1,170 @@
+"""A trained agent in somebody else's program: observations in, actions out, no environment.
+
+from agents.player import load
+
+player = load("runs/RUN")
+state = player.initial_state()
+state, action = player.act(state, obs, start=True)
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from agents.experiment import Experiment, load_experiment
+from agents.parts import make_policy, wrap_as_configured
+from envs.check import check_observation
+from envs.described import Described, Told, space_from_mapping
+from envs.spaces import Space
+from envs.vector import VectorEnv
+from envs.wrappers import Wrapper
+from ssmrl.errors import UsageError
+from ssmrl.rl.acting import Learnt, RecurrentPolicy
+from ssmrl.train.checkpoint import Checkpoints
+from ssmrl.train.run_folder import RunFolder
+
+
+class PlayerState(struct.PyTreeNode):
+    """What a player carries from step to step; leaves are [B, ...], or without B for one."""
+
+    memory: Any
+    action: jax.Array  # the last, in the policy's own unit
+
+
+class Player:
+    """Acts by what a run has learnt, for one environment or for a batch of them.
+
+    Attributes:
+        observation_space: what ``act`` takes, as the environment shows it: nothing is to be
+            scaled, flattened or appended.
+        action_space: what ``act`` returns, as the environment takes it.
+    """
+
+    def __init__(self, policy: RecurrentPolicy, learnt: Learnt, env: VectorEnv):
+        self._policy, self._learnt, self._env = policy, learnt, env.env
+        inner = _innermost(env.env)
+        self.observation_space: Space = inner.observation_space(None)
+        self.action_space: Space = inner.action_space(None)
+        self._act = jax.jit(self._act_all)
+
+    def initial_state(self, batch_shape: tuple[int, ...] = ()) -> PlayerState:
+        """Return the state before the first step of one environment, or of a batch (B,)."""
+        size = batch_shape[0] if batch_shape else 1
+        space = self._env.action_space(None)
+        action = jnp.zeros((size, *space.shape), space.dtype)
+        state = PlayerState(self._policy.initial_memory(size), action)
+        return state if batch_shape else _first(state)
+
+    def act(
+        self,
+        state: PlayerState,
+        obs: Any,
+        start: Any,
+        *,
+        reward: Any = 0.0,
+        key: jax.Array | None = None,
+    ) -> tuple[PlayerState, jax.Array]:
+        """Return the next state, and the action of ``action_space``.
+
+        Args:
+            state: of the step before; ``initial_state`` at first.
+            obs: one element of ``observation_space``, or a batch with a leading axis [B].
+            start: whether ``obs`` is the first of an episode: a bool, or bools [B]. Everything
+                before is forgotten.
+            reward: of the step before; only looked at by agents with ``env.previous_reward``.
+            key: draws the action as in training; without it, it is the likeliest.
+
+        Raises ``UsageError`` where ``obs`` is not of the space.
+        """
+        start = jnp.asarray(start, bool)
+        obs = jax.tree.map(jnp.asarray, obs)
+        one = start.ndim == 0
+        if one:
+            state, obs, start = jax.tree.map(lambda x: x[None], (state, obs, start))
+        shown = jax.eval_shape(lambda obs: _first(obs), obs)
+        check_observation("the observation given to act", shown, self.observation_space)
+        told = Told(obs, jnp.broadcast_to(jnp.asarray(reward, jnp.float32), start.shape))
+        state, action = self._act(self._learnt, state, told, start, key)
+        return _first((state, action)) if one else (state, action)
+
+    def _act_all(
+        self, learnt: Learnt, state: PlayerState, told: Told, start: jax.Array, key: Any
+    ) -> tuple[PlayerState, jax.Array]:
+        obs = jax.vmap(self._seen)(told, state.action, start)
+        greedy = key is None
+        key = jax.random.key(0) if greedy else key
+        memory, action = self._policy.act(learnt, state.memory, obs, start, key, greedy)
+        return PlayerState(memory, action), jax.vmap(self._done)(told, action)
+
+    def _seen(self, told: Told, action: jax.Array, start: jax.Array) -> jax.Array:
+        """Return what the policy sees: the environment's wrappers say."""
+        first, later = self._pass(told, action)
+        return jnp.where(start, first, later[0])
+
+    def _done(self, told: Told, action: jax.Array) -> jax.Array:
+        """Return what the environment gets of an action of the policy."""
+        env, state = self._env, self._pass(told, action)[1][1]
+        while isinstance(env, Wrapper):
+            env, state = env.env, env.inner_state(state)
+        return state
+
+    def _pass(self, told: Told, action: jax.Array) -> tuple[Any, Any]:
+        key = jax.random.key(0)  # nothing is drawn
+        obs, state = self._env.reset(key, told)
+        return obs, self._env.step(key, state, action, told)
+
+
+def load(run: str | Path, seed: int = 0) -> Player:
+    """Return a player by the newest checkpoint of a run folder.
+
+    Args:
+        run: the folder, which may have come from another machine; its environment is not needed.
+        seed: which of the run's seeds, counted from 0.
+
+    Raises ``UsageError`` where there is no such run, seed or checkpoint.
+    """
+    folder = RunFolder.open(run)
+    experiment = load_experiment(folder.path / "config.yaml")
+    if not 0 <= seed < experiment.num_seeds:
+        raise UsageError(f"seed must lie in 0..{experiment.num_seeds - 1}, not {seed}")
+    env = _described(folder, experiment)
+    policy = make_policy(experiment, env)
+
+    def learnt(key: jax.Array) -> Learnt:
+        return policy.init(key, policy.begin(env, key))
+
+    seeds = () if experiment.num_seeds == 1 else (experiment.num_seeds,)
+    like = jax.eval_shape(learnt, jax.random.key(0))
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*seeds, *x.shape), x.dtype), like)
+    kept = Checkpoints(folder.checkpoints).restore_part(like._asdict())
+    if seeds:
+        kept = jax.tree.map(lambda x: x[seed], kept)
+    return Player(policy, Learnt(**kept), env)
+
+
+def _described(folder: RunFolder, experiment: Experiment) -> VectorEnv:
+    path = folder.path / "spaces.json"
+    try:
+        told = json.loads(path.read_text())
+        spaces = [space_from_mapping(told[name]) for name in ("observation", "action")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{str(path)!r} does not tell the environment's spaces ({type(error).__name__}); "
+            f"ssmrl train --resume {folder.path} writes it anew"
+        ) from None
+    key = jax.random.key(0)
+    shown = jax.tree.map(jnp.zeros_like, spaces[0].sample(key))
+    env = wrap_as_configured(Described(*spaces), experiment.env)
+    return VectorEnv(env, Told(shown, jnp.float32(0)))
+
+
+def _innermost(env: Any) -> Any:
+    return _innermost(env.env) if isinstance(env, Wrapper) else env
+
+
+def _first(tree: Any) -> Any:
+    return jax.tree.map(lambda x: x[0], tree)
