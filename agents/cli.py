@@ -10,6 +10,7 @@ from typing import Any
 from ssmrl.errors import TrainingError, UsageError
 
 TRAIN = "[CONFIG] [--resume RUN] [--OPTION VALUE ...]"
+CHECK = "(ENV | --memory NAME) [--OPTION VALUE ...]"  # names, or paths such as my_module:MyEnv
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["train"]:  # its options are those of the config, not of a parser
             return _train(arguments[1:])
+        if arguments[:1] == ["check"] and not {"-h", "--help"} & {*arguments}:  # likewise
+            return _check(arguments[1:])
         options = _parser().parse_args(arguments)
         return options.command(options)
     except UsageError as error:
@@ -72,14 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--max-steps", type=int, default=200, help="of an episode that goes on")
     render.set_defaults(command=_render)
 
-    for name, command, words in (
-        ("play", _play, "play an environment yourself, in the terminal"),
-        ("check", _check, "try an environment for what training would trip over"),
-    ):
-        about = commands.add_parser(name, help=words)
-        about.add_argument("env", help="a name, or the path of your own: my_module:MyEnv")
-        about.add_argument("settings", nargs=argparse.REMAINDER, metavar="--PARAMETER VALUE ...")
-        about.set_defaults(command=command)
+    play = commands.add_parser("play", help="play an environment yourself, in the terminal")
+    play.add_argument("env", help="a name, or the path of your own: my_module:MyEnv")
+    play.add_argument("settings", nargs=argparse.REMAINDER, metavar="--PARAMETER VALUE ...")
+    play.set_defaults(command=_play)
+
+    words = "try an environment or a memory for what training would trip over"
+    usage = f"ssmrl check {CHECK}"
+    commands.add_parser("check", help=f"{words}: {CHECK}", description=words, usage=usage)
 
     show = commands.add_parser("list", help="list what there is by name")
     show.add_argument("what", choices=("envs", "memories", "agents", "configs"))
@@ -126,19 +129,30 @@ def _render(options: argparse.Namespace) -> int:
 def _play(options: argparse.Namespace) -> int:
     from agents.commands import environments
 
-    return environments.play(options.env, _settings(options))
+    return environments.play(options.env, _settings(options.settings))
 
 
-def _check(options: argparse.Namespace) -> int:
-    from agents.commands import environments
+def _check(arguments: list[str]) -> int:
+    env = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    settings = _settings(arguments)
+    if (env is None) == ("memory" not in settings):
+        raise UsageError(f"check takes either an environment or a memory: ssmrl check {CHECK}")
+    if env is not None:
+        from agents.commands import environments
 
-    return environments.check(options.env, _settings(options))
+        return environments.check(env, settings)
+    memory = settings.pop("memory")
+    if not isinstance(memory, str):
+        raise UsageError(f"--memory needs a memory's name, not {memory!r}")
+    from agents.commands import memories
+
+    return memories.check(memory, settings)
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
+def _settings(arguments: list[str]) -> dict[str, Any]:
     from ssmrl.train.config import convert, parse_overrides
 
-    return convert(parse_overrides(options.settings), dict, "settings")
+    return convert(parse_overrides(arguments), dict, "settings")
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 from envs.wrappers.base import name_of
 from ssmrl.errors import UsageError
+from ssmrl.shapes import describe, difference
 
 STEP_VALUES = "obs, state, reward, terminated, truncated, info"
 
@@ -81,7 +82,7 @@ def _check_observation(what: str, obs: Any, space: Space) -> None:
     expected = jax.ShapeDtypeStruct(tuple(space.shape), jax.dtypes.canonicalize_dtype(space.dtype))
     if not hasattr(obs, "shape") or obs.shape != expected.shape or not _fits(obs.dtype, space):
         raise UsageError(
-            f"{what} is {_describe(obs)}, but the observation space says {_describe(expected)}"
+            f"{what} is {describe(obs)}, but the observation space says {describe(expected)}"
         )
 
 
@@ -104,21 +105,12 @@ def _numbered_parts(obs: Any) -> dict[Any, Any]:
 
 def _check_state(name: str, before: Any, after: Any) -> None:
     """Compare the state's leaves from reset and from step: a scan carries one into the other."""
-    leaves_before, tree_before = jax.tree_util.tree_flatten_with_path(before)
-    leaves_after, tree_after = jax.tree_util.tree_flatten_with_path(after)
-    old = {jax.tree_util.keystr(path): leaf for path, leaf in leaves_before}
-    new = {jax.tree_util.keystr(path): leaf for path, leaf in leaves_after}
-    for path in [*old, *new]:
-        found, expected = _describe(new.get(path)), _describe(old.get(path))
-        if found != expected:
-            raise UsageError(
-                f"{name}: state{path} is {found} after step, but {expected} after reset; both "
-                "must be the same for lax.scan"
-            )
-    if str(tree_before) != str(tree_after):
+    differs = difference(before, after)
+    if differs:
+        path, expected, found = differs
         raise UsageError(
-            f"{name}: the state is {tree_after} after step, but {tree_before} after reset; both "
-            "must be the same for lax.scan"
+            f"{name}: {f'state{path}' if path else 'the state'} is {found} after step, but "
+            f"{expected} after reset; both must be the same for lax.scan"
         )
 
 
@@ -128,18 +120,9 @@ def _check_reward(name: str, reward: Any) -> None:
         jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
     )
     if not is_real or reward.shape != ():
-        raise UsageError(f"{name}: the reward is {_describe(reward)}, but must be a real scalar")
+        raise UsageError(f"{name}: the reward is {describe(reward)}, but must be a real scalar")
 
 
 def _check_flag(name: str, flag_name: str, flag: Any) -> None:
-    if _describe(flag) != "bool[]":
-        raise UsageError(f"{name}: {flag_name} is {_describe(flag)}, but must be bool[]")
-
-
-def _describe(leaf: Any) -> str:
-    """Return dtype and shape as ``float32[4,2]``, or what stands in an array's place."""
-    if leaf is None:
-        return "missing"
-    if not hasattr(leaf, "shape"):
-        return f"a {type(leaf).__name__}"
-    return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+    if describe(flag) != "bool[]":
+        raise UsageError(f"{name}: {flag_name} is {describe(flag)}, but must be bool[]")

@@ -1,7 +1,6 @@
 """Play an environment with random actions, and look for what training would trip over."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.check import check_environment
-from envs.random_play import plain, play_randomly, sample
+from envs.random_play import play_randomly, sample
 from ssmrl.errors import UsageError
 from ssmrl.foreign import Finding, own_words
+from ssmrl.purity import changed_attribute, kept, program
 
 NUM_STEPS = 1024
 ENOUGH_ENDS = 16  # of episodes, to say of all of them that they are alike
@@ -67,12 +67,12 @@ def _impurity(env: Any, params: Any) -> str | None:
         return env.step(key_step, state, sample(env.action_space(params), key), params)
 
     keys = jax.random.split(jax.random.key(0))
-    first, kept = _program(both, *keys), _kept(env)  # what is cached on first use is cached now
-    second = _program(both, *keys)
-    changed = [place[1] for place, what in _kept(env).items() if kept.get(place) != what]
+    first, before = program(both, *keys), kept(_layers(env))  # what is cached at first is cached
+    second = program(both, *keys)
+    changed = changed_attribute(before, kept(_layers(env)))
     if changed:
         return (
-            f"reset or step changed the attribute {changed[0]!r} of the environment; compiled code "
+            f"reset or step changed the attribute {changed!r} of the environment; compiled code "
             "does so once, not in every step, so keep it in the state"
         )
     if first != second:
@@ -83,21 +83,11 @@ def _impurity(env: Any, params: Any) -> str | None:
     return None
 
 
-def _program(function: Callable[..., Any], *args: Any) -> tuple[str, list[bytes]]:
-    jax.clear_caches()  # or what is jitted inside, as gymnax's step is, would not be traced again
-    traced = jax.make_jaxpr(lambda *args: function(*args))(*args)
-    constants = [np.asarray(plain(constant)).tobytes() for constant in traced.consts]
-    return re.sub(r"0x[0-9a-f]+", "", str(traced)), constants
-
-
-def _kept(env: Any) -> dict[tuple[int, str], tuple[int, int]]:
-    """Return what shows that attributes are replaced or grow, of wrapped environments too."""
-    sized, depth, kept = (list, dict, set), 0, {}
+def _layers(env: Any) -> Iterator[Any]:
+    """Yield the environment, and those that it wraps."""
     while hasattr(env, "__dict__"):
-        for name, value in vars(env).items():
-            kept[depth, name] = id(value), len(value) if isinstance(value, sized) else 0
-        env, depth = vars(env).get("env"), depth + 1
-    return kept
+        yield env
+        env = vars(env).get("env")
 
 
 def _second_compilation(env: Any, params: Any) -> str | None:

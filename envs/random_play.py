@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.spaces import HUGE, Box, Space, contains
+from ssmrl.purity import plain
 
 NUM_ENVS = 32
 
@@ -82,9 +83,3 @@ def fingerprint(tree: Any) -> jax.Array:
         mixed = (leaf.astype(jnp.uint32) + 1) * (place * jnp.uint32(2654435761))
         total += jnp.sum(mixed ^ (mixed >> 15), dtype=jnp.uint32)
     return total
-
-
-def plain(leaf: Any) -> Any:
-    """Return the numbers of a typed random key, anything else as it is."""
-    is_key = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return jax.random.key_data(leaf) if is_key else leaf

@@ -29,6 +29,16 @@ class Finding:
     remark: str | None = None  # what is no fault, but good to know
 
 
+class Remark(str):
+    """Words about what is no fault, where a fault is a plain string."""
+
+
+def finding(subject: str, words: str | None) -> Finding:
+    """Return what ``words`` say of a subject: a fault, a :class:`Remark`, or None for nothing."""
+    is_remark = isinstance(words, Remark)
+    return Finding(subject, remark=words) if is_remark else Finding(subject, fault=words)
+
+
 @contextmanager
 def foreign(thing: str, way_out: str = "") -> Iterator[None]:
     """Turn what somebody else's code raises inside into one sentence, a ``UsageError``.
@@ -51,13 +61,14 @@ def is_foreign(name: str) -> bool:
 
 
 def own_words(error: BaseException) -> str:
-    """Return the error's first line and the line of the user's code that it came from."""
+    """Return the error's first sentence and the line of the user's code that it came from."""
     frames = traceback.extract_tb(error.__traceback__)
     users = [f for f in frames if not f.filename.startswith(_NOT_THE_USERS)]
     others = [f for f in frames if "/jax/" not in f.filename]
     frame = next(reversed(users or others), None)
     where = f" ({frame.filename}:{frame.lineno})" if frame else ""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    text, *more = str(error).strip().splitlines() or [""]
+    text += f" {more[0].strip()}" if more and text.endswith(":") else ""
     hint = ""
     if isinstance(error, jax.errors.ConcretizationTypeError):
         hint = "; Python's if, while, int() and float() cannot look at traced values: use jnp.where"

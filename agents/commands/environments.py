@@ -9,15 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 from rich.color import Color
-from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from agents.commands.findings import console, report
 from agents.episode import picture
 from ssmrl.errors import UsageError
-from ssmrl.foreign import Finding, own_words
-
-console = Console(highlight=False, soft_wrap=True, markup=False)
+from ssmrl.foreign import Finding
 
 
 def check(name: str, settings: Mapping[str, Any]) -> int:
@@ -25,26 +23,12 @@ def check(name: str, settings: Mapping[str, Any]) -> int:
     import envs
     from envs.examine import examine
 
-    def findings() -> Iterator[Finding]:
-        try:
-            env, params = envs.make(name, **settings)
-        except UsageError:
-            raise
-        except Exception as error:  # of the environment's own code, which making it has traced
-            yield Finding("contract", fault=own_words(error))
-            return
+    def found(made: tuple[Any, Any]) -> Iterator[Finding]:
+        env, params = made
         yield from examine(env, params)
         yield Finding("action head", fault=_without_head(env.action_space(params)))
 
-    console.print(name)
-    faults = 0
-    for finding in findings():
-        faults += finding.fault is not None
-        mark = "FAULT" if finding.fault else "note " if finding.remark else "ok   "
-        words = finding.fault or finding.remark
-        console.print(f"  {mark}  {finding.subject}" + (f": {words}" if words else ""))
-    console.print("fit for training" if not faults else f"{faults} to be mended")
-    return 1 if faults else 0
+    return report(name, lambda: envs.make(name, **settings), found)
 
 
 def _without_head(space: Any) -> str | None:

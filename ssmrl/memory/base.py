@@ -106,6 +106,13 @@ def make(name: str, **values: Any) -> Any:
         raise UsageError(f"memory {name!r}: {error}") from None
 
 
+def name_of(memory: nn.Module) -> str:
+    """Return under which name ``make`` finds the memory's class: a registered one, or its path."""
+    cls = type(memory)
+    registered = (name for name in names() if MEMORIES.get(name) is cls)
+    return next(registered, f"{cls.__module__}:{cls.__qualname__}")
+
+
 def check_positive(**sizes: int) -> None:
     """Raise ``UsageError`` for the first of the named sizes that is below one."""
     for name, size in sizes.items():

@@ -48,7 +48,10 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
         values[name] = convert(value, fields[name], path + name)
     for f in dataclasses.fields(cls):  # type: ignore[arg-type]
         if f.init and f.name not in values and f.default is f.default_factory is MISSING:
-            raise UsageError(f"{path + f.name} needs a value; it has no default")
+            option = (path + f.name).replace("_", "-")
+            raise UsageError(
+                f"{path + f.name} needs a value; it has no default: give it as --{option} VALUE"
+            )
     return cls(**values)
 
 

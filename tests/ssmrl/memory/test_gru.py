@@ -56,29 +56,3 @@ def test_recurrent_kernels_begin_orthogonal():
     for gate in gates:
         np.testing.assert_allclose(gate.T @ gate, np.eye(H), atol=1e-5)
     assert (gates[0] != gates[1]).all()
-
-
-def test_gradients_equal_those_through_single_steps():
-    m = GRU(features=H, num_layers=2)
-    x_TxBxF = jax.random.normal(jax.random.key(0), (T, B, F))
-    start_TxB = jnp.zeros((T, B), bool).at[0, 0].set(True).at[3, 1].set(True)
-    state = jax.random.normal(jax.random.key(1), (B, 2, H))
-    params = m.init(jax.random.key(2), state, x_TxBxF, start_TxB, method="scan")
-
-    def loss_of_scan(params, state, x):
-        last, y = m.apply(params, state, x, start_TxB, method="scan")
-        return jnp.sum(jnp.sin(y)) + jnp.sum(last**2)
-
-    def loss_of_steps(params, state, x):
-        total = 0.0
-        for t in range(T):
-            state, y = m.apply(params, state, x[t], start_TxB[t], method="step")
-            total += jnp.sum(jnp.sin(y))
-        return total + jnp.sum(state**2)
-
-    got, want = (
-        jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(params, state, x_TxBxF)
-        for loss in (loss_of_scan, loss_of_steps)
-    )
-    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-5)

@@ -239,18 +239,6 @@ def test_derivative_of_the_gate(monkeypatch, backend):
     np.testing.assert_allclose(slope(_gated_linear_unit), want, rtol=1e-5, atol=1e-6)
 
 
-def test_prepared_weights_give_the_same_step():
-    m = S5(features=H, state_size=N, num_layers=L, norm="pre")
-    state, x, start = m.initial_state((B,)), jnp.ones((B, H)), jnp.zeros(B, bool)
-    state = jax.tree.map(lambda h: h + 0.5, state)
-    params = m.init(jax.random.key(0), state, x, start, method="step")
-    want = m.apply(params, state, x, start, method="step")
-    prepared = m.apply(params, method="prepare")
-    got = m.apply(params, state, x, start, prepared=prepared, method="step")
-    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        np.testing.assert_allclose(g, w, rtol=1e-6, atol=1e-6)
-
-
 def test_the_short_step_of_a_gpu_equals_the_ordinary_one(monkeypatch):
     m = S5(features=H, state_size=N, num_layers=L, norm="pre")
     state = jax.tree.map(lambda h: h + 0.5, m.initial_state((B,)))
