@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
+from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
 from agents.episode import Episode
@@ -75,7 +76,7 @@ def _draw_curves(episode: Episode) -> tuple[Image.Image, Any]:
     if np.issubdtype(np.asarray(episode.actions[0]).dtype, np.integer):
         discrete.append(did.yaxis)
     for axis in discrete:
-        axis.get_major_locator().set_params(integer=True)
+        axis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
     for axes, label in zip(panels, ("saw", "did", "got", "norm of memory"), strict=True):
         axes.set_ylabel(label)
         axes.set_xlim(-0.5, len(steps) - 0.5)

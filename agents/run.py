@@ -62,7 +62,7 @@ def load_run(
 
 
 def check_memory(experiment: Experiment, agent: Any) -> None:
-    """Raise ``UsageError`` where states, a roll-out or the evaluation exceed the device's memory."""
+    """Raise ``UsageError`` where states, roll-out or evaluation exceed the device's memory."""
     own = getattr(experiment, experiment.agent)
     found = [name for name in ("num_envs", "num_steps") if hasattr(own, name)]
     options = ", ".join(["num_seeds", *(f"{experiment.agent}.{name}" for name in found)])

@@ -1,6 +1,7 @@
 """What a run was trained with, where its config.yaml says something else by now."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ def as_trained(
     another agent, environment or memory, or other options of those.
     """
     edited = load_experiment(folder.config_path, overrides)
-    if not folder.trained_config_path.exists():  # a run of older code
+    if not os.path.lexists(folder.trained_config_path):  # a run of older code
         return edited, []
     try:
         trained = load_experiment(folder.trained_config_path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ssmrl.errors import UsageError
 from ssmrl.train.run_folder import RunFolder
@@ -30,7 +31,7 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
     axes.set(xlabel="environment steps", ylabel="episode return")
     axes.set_title(title, parse_math=False)  # a $ is one
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)

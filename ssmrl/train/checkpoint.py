@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+import tensorstore
 
 from ssmrl.errors import UsageError
 from ssmrl.train.run_folder import unused
@@ -82,11 +83,13 @@ class Checkpoints:
                 return None
             _check_fits(update, manifest["leaves"], like)
             return self._read(update, like)
+        # The process was killed before the manifest was written, or files were lost.
         if not self._is_committed(update):
             return None
-        try:  # the process was killed before the manifest was written, or files were lost
+        try:
+            _read_all(self._folder / str(update) / "default")
             return self._read(update, like)
-        except Exception:  # orbax and tensorstore raise what they like where files are missing
+        except Exception:  # of orbax's and tensorstore's, whatever they are
             return None
 
     def _read(self, update: int, like: Any) -> Any:
@@ -141,6 +144,16 @@ def _check_fits(update: int, saved: dict[str, str], like: Any) -> None:
                 f"checkpoint {update} does not fit the run's config: {path} is {found} there, "
                 f"but {wanted} by the config; restore the config or the code that it came from"
             )
+
+
+def _read_all(folder: Path) -> None:
+    """Read every key of a checkpoint, in turn: what is missing raises here.
+
+    Orbax reads all at once, and at a missing one leaves the others to fail in the background.
+    """
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{folder}/"}).result()
+    for key in store.list().result():
+        store.read(key).result()
 
 
 def _without_empty(state: Any) -> Any:

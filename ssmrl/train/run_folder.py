@@ -1,5 +1,6 @@
 """What a run leaves on disk: its config, metrics, events, checkpoints and picture."""
 
+import errno
 import fcntl
 import json
 import os
@@ -93,7 +94,7 @@ class RunFolder:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the config by which the run is trained from now on, and the one to edit."""
         text = yaml.safe_dump(dict(config), sort_keys=False)
-        for path in (self.config_path, self.trained_config_path):
+        for path in (self.trained_config_path, self.config_path):
             self.write(path.name, text)
 
     def read_rows(self) -> list[Row]:
@@ -132,10 +133,12 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically."""
-        unfinished = self.path / f".{name}.unfinished"
+        target, unfinished = self.path / name, self.path / f".{name}.unfinished"
+        if target.is_dir():  # which the error of replacing it would not name
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         try:
             unfinished.write_text(text)
-            unfinished.replace(self.path / name)
+            unfinished.replace(target)
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise

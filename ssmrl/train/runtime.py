@@ -1,5 +1,6 @@
 """How JAX is set up before anything is compiled."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def set_up_jax() -> None:
 
     jax.config.update("jax_enable_x64", False)
     enable_compilation_cache()
+    # Orbax warns there of damaged checkpoints, of which we tell in our own words.
+    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 def enable_compilation_cache() -> None:

@@ -14,7 +14,7 @@ MOST_VALUES = 10_000  # in one file, anchors followed: what refers to itself has
 class _Loader(yaml.SafeLoader):
     """Reads plain values only, and refuses keys that are given twice."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[Hashable] = set()
         for key, _ in node.value:
@@ -25,17 +25,18 @@ class _Loader(yaml.SafeLoader):
             seen.add(name)
         return node
 
-    def text_unless_a_number(self, node: yaml.ScalarNode) -> Any:
-        """Keep 5,000 digits as text: whoever asks for a number can name the key."""
-        try:
-            return super().construct_yaml_int(node)
-        except ValueError:
-            return node.value
+
+def _number_or_text(loader: Any, node: yaml.ScalarNode) -> Any:
+    """Keep 5,000 digits as text: whoever asks for a number can name the key."""
+    try:
+        return loader.construct_yaml_int(node)
+    except ValueError:
+        return node.value
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.text_unless_a_number)
+_Loader.add_constructor("tag:yaml.org,2002:int", _number_or_text)
 _DATE = "tag:yaml.org,2002:timestamp"
-_Loader.add_constructor(_DATE, yaml.SafeLoader.construct_yaml_str)
+_Loader.add_constructor(_DATE, lambda _, node: node.value)
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -45,11 +46,12 @@ _Loader.yaml_implicit_resolvers = {
 def parse_yaml(text: str) -> Any:
     """Return what ``text`` holds; raise ``UsageError`` with the reader's words where it fails."""
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        value = yaml.load(text, _Loader)
     except RecursionError:
         raise UsageError("it nests too deeply") from None
     except Exception as error:  # beside YAMLError whatever the constructors of odd tags raise
-        raise UsageError(" ".join(str(error).split())) from None
+        words = " ".join(str(error).split())
+        raise UsageError(words.replace(' in "<unicode string>",', " in")) from None
     _check_ends(value)
     return value
 
