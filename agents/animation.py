@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
+from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
 from agents.episode import Episode
@@ -71,6 +72,11 @@ def _draw_curves(episode: Episode) -> tuple[Image.Image, Any]:
             title="array of the state", ncols=4, fontsize=7, frameon=False, loc="upper left"
         )
     felt.set_xlabel("step")
+    discrete = [saw.yaxis, *(axes.xaxis for axes in panels)]  # steps, and entries of observations
+    if np.issubdtype(np.asarray(episode.actions[0]).dtype, np.integer):
+        discrete.append(did.yaxis)
+    for axis in discrete:
+        axis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
     for axes, label in zip(panels, ("saw", "did", "got", "norm of memory"), strict=True):
         axes.set_ylabel(label)
         axes.set_xlim(-0.5, len(steps) - 0.5)

@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("eval", help="evaluate a run's agent, greedy and sampled")
     evaluate.add_argument("run", help="a run folder")
     evaluate.add_argument("--episodes", type=int, help="parallel episodes of each kind and seed")
+    evaluate.add_argument("--max-steps", type=int, help="an episode that goes on is cut off there")
     evaluate.add_argument("--seed", type=int, default=0, help="of the episodes")
     evaluate.set_defaults(command=_eval)
 
@@ -111,7 +112,7 @@ def _train(arguments: list[str]) -> int:
 def _eval(options: argparse.Namespace) -> int:
     from agents.commands.evaluate import evaluate
 
-    return evaluate(options.run, options.episodes, options.seed)
+    return evaluate(options.run, options.episodes, options.seed, options.max_steps)
 
 
 def _plot(options: argparse.Namespace) -> int:

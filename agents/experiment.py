@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean, import_module
-from ssmrl.train.config import check_above_zero, convert, from_mapping, merge
+from ssmrl.train.config import check_above_zero, convert, from_mapping, merge, named
+from ssmrl.train.values import LongInt, shown
+from ssmrl.train.yaml_file import read_yaml
 
 AGENTS: Registry[str] = Registry("agent")
 AGENTS.register("ppo", "agents.ppo")
@@ -43,24 +43,26 @@ class Experiment:
         log_every: updates per row of metrics
         checkpoint_every: updates per checkpoint, rounded up to whole rows of metrics
         eval_episodes: parallel episodes of each evaluation
+        eval_max_steps: an evaluation's episode that goes on longer is cut off and left out
         track: what shows the run beside TensorBoard: wandb, for Weights & Biases
     """
 
     agent: str = "ppo"
     env: EnvConfig = EnvConfig()
     memory: Any = None
-    total_steps: int = 1_000_000
+    total_steps: LongInt = 1_000_000
     seed: int = 0
     num_seeds: int = 1
     run_dir: str | None = None
     log_every: int = 1
     checkpoint_every: int = 20
     eval_episodes: int = 256
+    eval_max_steps: int = 20_000
     track: Literal["wandb"] | None = None
 
     def __post_init__(self) -> None:
-        sizes = ("total_steps", "num_seeds", "log_every", "checkpoint_every", "eval_episodes")
-        check_above_zero("", self, *sizes)
+        sizes = ("total_steps", "num_seeds", "log_every", "checkpoint_every")
+        check_above_zero("", self, *sizes, "eval_episodes", "eval_max_steps")
         if not 0 <= self.seed < 2**31 - self.num_seeds:
             raise UsageError(f"seed must lie in 0..{2**31 - self.num_seeds - 1}, not {self.seed}")
 
@@ -71,7 +73,13 @@ class Experiment:
                 f"total_steps={self.total_steps} is less than one update of {steps_per_update} "
                 f"steps; raise it to {steps_per_update} or more"
             )
-        return self.total_steps // steps_per_update
+        updates = self.total_steps // steps_per_update
+        if updates >= 2**31:  # they are counted in 32 bits
+            raise UsageError(
+                f"total_steps={self.total_steps} makes {updates} updates; lower it, or raise the "
+                f"{steps_per_update} steps of an update, so that fewer than {2**31} are left"
+            )
+        return updates
 
 
 def experiment_class(agent: str, memory: str) -> type[Experiment]:
@@ -108,7 +116,7 @@ def load_experiment(
     Where an override names another memory than the file does, the file's options hold only as
     far as that memory has them. Raises ``UsageError`` for whatever does not fit.
     """
-    mapping = read_config(config) if config else {}
+    mapping = {} if config is None else read_config(config)
     overrides = overrides or {}
     merged = merge(mapping, overrides)
     agent = convert(merged.get("agent", "ppo"), str, "agent")
@@ -119,8 +127,7 @@ def load_experiment(
     cls = experiment_class(agent, memory_name)
     if memory_name != _memory_name(mapping):
         known = {f.name for f in dataclasses.fields(memory_config(memory_name))}
-        section = mapping.get("memory", {})
-        old = {k: v for k, v in section.items() if str(k).replace("-", "_") in known}
+        old = {k: v for k, v in named(mapping.get("memory", {})).items() if k in known}
         merged = merge({**mapping, "memory": old}, overrides)
     merged["memory"] = {"name": memory_name, **merged.get("memory", {})}
     return from_mapping(cls, merged)
@@ -129,7 +136,9 @@ def load_experiment(
 def _memory_name(mapping: Mapping[str, Any]) -> str:
     section = mapping.get("memory", {})
     if not isinstance(section, Mapping):
-        raise UsageError(f"memory must be a group of options, not {section!r}; name it memory.name")
+        raise UsageError(
+            f"memory must be a group of options, not {shown(section)}; name it memory.name"
+        )
     return convert(section.get("name", "s5"), str, "memory.name")
 
 
@@ -153,13 +162,4 @@ def read_config(config: str | Path) -> dict[str, Any]:
             hint = did_you_mean(str(config), config_names())
             raise UsageError(f"unknown config {str(config)!r}{hint}; a file must end in .yaml")
         path = config_folder() / f"{config}.yaml"
-    try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read config file {str(path)!r}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeError) as error:
-        problem = " ".join(str(error).split())
-        raise UsageError(f"config file {str(path)!r} is not valid YAML: {problem}") from None
-    if not isinstance(mapping, dict):
-        raise UsageError(f"config file {str(path)!r} must hold a mapping of options")
-    return mapping
+    return read_yaml(path)

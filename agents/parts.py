@@ -20,6 +20,7 @@ from ssmrl.nets.heads import CategoricalHead, FactoredHead, GaussianHead
 from ssmrl.nets.mlp import MLP
 from ssmrl.report.evaluation import Episodes, run_episodes
 from ssmrl.rl.acting import RecurrentPolicy
+from ssmrl.train.sizes import bytes_of
 
 
 def make_environment(config: EnvConfig) -> VectorEnv:
@@ -78,20 +79,37 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> RecurrentPolicy:
 
 
 def play_episodes(
-    agent: Any, state: Any, num_seeds: int, episodes: int, seed: int
+    agent: Any, state: Any, experiment: Experiment, episodes: int, seed: int, max_steps: int
 ) -> Iterator[tuple[str, Episodes]]:
-    """Yield ("greedy", ...) and ("sampled", ...) episodes; arrays [seeds, episodes]."""
+    """Yield ("greedy", ...) and ("sampled", ...) episodes; arrays [seeds, episodes].
+
+    What a trained seed meets depends on itself and on ``seed``, the evaluation's, alone: beside
+    others it plays the episodes that it plays alone.
+    """
     env = agent.env.with_num(episodes)
 
     def play(state: Any, key: jax.Array, greedy: jax.Array) -> Episodes:
         def act(memory_state: Any, obs: Any, start: Any, key: jax.Array) -> tuple[Any, jax.Array]:
             return agent.act(state, memory_state, obs, start, key, greedy)
 
-        return run_episodes(env.reset, env.step, act, agent.initial_memory(episodes), key)
+        memory_state = agent.initial_memory(episodes)
+        return run_episodes(env.reset, env.step, act, memory_state, key, max_steps)
 
-    if num_seeds == 1:
+    if experiment.num_seeds == 1:
         state = jax.tree.map(lambda x: x[None], state)
     players = jax.jit(jax.vmap(play, in_axes=(0, 0, None)))  # greedy is traced: one compilation
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), num_seeds)
+    trained = range(experiment.seed, experiment.seed + experiment.num_seeds)
+    keys = jnp.stack([_evaluation_key(s, seed) for s in trained])
     for kind in ("greedy", "sampled"):
         yield kind, jax.device_get(players(state, keys, kind == "greedy"))
+
+
+def bytes_of_episode(agent: Any) -> int:
+    """Return what an episode being played keeps in memory, by tracing a single one."""
+    shapes = jax.eval_shape(lambda: agent.env.with_num(1).reset(jax.random.key(0)))
+    return bytes_of((shapes, jax.eval_shape(lambda: agent.initial_memory(1))))
+
+
+def _evaluation_key(trained: int, seed: int) -> jax.Array:
+    """Return a key that is none of those that training split off the trained seed's."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(trained), 0xE7A1), seed)

@@ -2,14 +2,18 @@
 
 import secrets
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 from rich.console import Console
 
-from agents.experiment import AGENTS, Experiment, load_experiment
+from agents.experiment import AGENTS, Experiment
+from agents.parts import bytes_of_episode
+from agents.trained import as_trained
 from ssmrl.registry import import_module
+from ssmrl.train import sizes
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import init_seeds
 from ssmrl.train.run_folder import RunFolder
@@ -33,23 +37,51 @@ def default_run_dir(experiment: Experiment) -> Path:
     return Path("runs") / f"{env}-{memory}-seed{experiment.seed}-{when}-{secrets.token_hex(2)}"
 
 
-def load_run(path: str) -> tuple[RunFolder, Experiment, Any, Any]:
+def experiment_of(folder: RunFolder, overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Return the experiment of a run, as it was trained; print what says otherwise."""
+    experiment, warnings = as_trained(folder, overrides)
+    warn(warnings)
+    return experiment
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print one line for each warning."""
+    for warning in warnings:
+        console.print(f"warning: {warning}")
+
+
+def load_run(
+    path: str, overrides: Mapping[str, Any] | None = None
+) -> tuple[RunFolder, Experiment, Any, Any]:
+    """Return a run's folder, experiment, agent and newest state."""
     folder = RunFolder.open(path)
-    experiment = load_experiment(folder.path / "config.yaml")
+    experiment = experiment_of(folder, overrides)
     agent = make_agent(experiment)
+    check_memory(experiment, agent)
     return folder, experiment, agent, restore(experiment, agent, folder)
 
 
+def check_memory(experiment: Experiment, agent: Any) -> None:
+    """Raise ``UsageError`` where states, roll-out or evaluation exceed the device's memory."""
+    own = getattr(experiment, experiment.agent)
+    found = [name for name in ("num_envs", "num_steps") if hasattr(own, name)]
+    options = ", ".join(["num_seeds", *(f"{experiment.agent}.{name}" for name in found)])
+    needed = sizes.estimate(agent, experiment.num_seeds)
+    sizes.check_fits(needed, f"{options} or the sizes of layers")
+    needed.pop("roll-out", None)  # gone when the evaluation begins
+    seeds, episodes = experiment.num_seeds, experiment.eval_episodes
+    needed["evaluation"] = seeds * episodes * bytes_of_episode(agent)
+    sizes.check_fits(needed, f"eval_episodes={episodes} or num_seeds={seeds}")
+
+
 def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: bool = False) -> Any:
+    """Return the newest whole state of a run, or its first where it resumes before a checkpoint."""
     checkpoints = Checkpoints(folder.checkpoints)
     if resuming and checkpoints.newest() is None:
         console.print("there is no checkpoint yet; starting from the beginning")
         return init_seeds(agent, experiment.seed, experiment.num_seeds)
     like = jax.eval_shape(lambda: init_seeds(agent, experiment.seed, experiment.num_seeds))
     update, state, warnings = checkpoints.restore(like)
-    for warning in warnings:
-        console.print(f"warning: {warning}")
-    if resuming:
-        checkpoints.set_aside_after(update)
+    warn(warnings)
     console.print(f"restored the state after update {update}")
     return state

@@ -124,7 +124,7 @@ def ours(name: str, episodes: int) -> tuple[np.ndarray, np.ndarray]:
         obs, *rest = vector.step(key, state, action)
         return jax.tree.leaves(obs)[0], *rest
 
-    play = jax.jit(lambda key: run_episodes(reset, step, act, jnp.zeros(()), key))
+    play = jax.jit(lambda key: run_episodes(reset, step, act, jnp.zeros(()), key, 20_000))
     played: Episodes = jax.device_get(play(jax.random.key(0)))
     assert played.finished.all()
     return np.asarray(played.returns), np.asarray(played.lengths)

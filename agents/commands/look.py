@@ -5,11 +5,11 @@ from pathlib import Path
 
 import jax
 
-from agents.experiment import load_experiment
-from agents.run import console, load_run
+from agents.run import console, experiment_of, load_run, warn
 from ssmrl.errors import UsageError
+from ssmrl.train.config import check_within
 from ssmrl.train.run_folder import RunFolder
-from ssmrl.train.runtime import enable_compilation_cache
+from ssmrl.train.runtime import set_up_jax
 
 
 def plot(paths: Sequence[str], out: str | None) -> int:
@@ -21,7 +21,8 @@ def plot(paths: Sequence[str], out: str | None) -> int:
         if len(folders) > 1:
             raise UsageError("several runs go into one picture; name it with --out PICTURE.png")
         out = str(folders[0].path / "curve.png")
-    experiments = [load_experiment(folder.path / "config.yaml") for folder in folders]
+    experiments = [experiment_of(folder) for folder in folders]
+    warn(filter(None, (folder.damage_of_rows() for folder in folders)))
     memories = [e.memory.name for e in experiments]
     distinct = len(set(memories)) == len(memories)
     labels = memories if distinct else [str(folder.path) for folder in folders]
@@ -36,9 +37,9 @@ def render(path: str, out: str | None, seed: int, sampled: bool, max_steps: int)
     from agents.animation import animate
     from agents.episode import record_episode
 
-    enable_compilation_cache()
-    if max_steps < 1:
-        raise UsageError(f"--max-steps must be above 0, not {max_steps}")
+    set_up_jax()
+    check_within("--seed", seed, least=0)
+    check_within("--max-steps", max_steps, least=1, most=10_000)  # a frame each, all in memory
     target = Path(out) if out else Path(path) / "episode.gif"
     if target.suffix != ".gif":
         raise UsageError(f"an episode is written as a .gif, not as {str(target)!r}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,51 +14,67 @@ import numpy as np
 from agents.commands.evaluate import evaluate_state
 from agents.commands.look import plot
 from agents.experiment import Experiment, load_experiment
-from agents.run import console, default_run_dir, make_agent, restore
+from agents.run import (
+    check_memory,
+    console,
+    default_run_dir,
+    experiment_of,
+    make_agent,
+    restore,
+    warn,
+)
 from ssmrl.errors import UsageError
 from ssmrl.train import loop
+from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import Chunk, init_seeds
 from ssmrl.train.config import to_mapping
+from ssmrl.train.disk import room_on_disk
 from ssmrl.train.metrics import mean
 from ssmrl.train.run_folder import RunFolder
-from ssmrl.train.runtime import enable_compilation_cache
+from ssmrl.train.runtime import set_up_jax
 from ssmrl.train.trackers import check_track, open_trackers
 
 
 def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     """Train a new run; nothing is written before everything has been checked."""
-    enable_compilation_cache()
+    set_up_jax()
     experiment = load_experiment(config, overrides)
     check_track(experiment.track)
     agent = make_agent(experiment)
-    path = experiment.run_dir or default_run_dir(experiment)
+    check_memory(experiment, agent)
+    path = default_run_dir(experiment) if experiment.run_dir is None else experiment.run_dir
     RunFolder.check_new(path)  # before the seconds that the initial state takes
     state = init_seeds(agent, experiment.seed, experiment.num_seeds)
     chunk = _compile(experiment, agent, state, path)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
-    with folder.in_use():
+    with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):
         return _train(experiment, agent, state, chunk, folder)
 
 
 def resume(path: str, overrides: Mapping[str, Any]) -> int:
     """Go on with a run from its newest whole checkpoint, or from its beginning if it has none."""
-    enable_compilation_cache()
+    set_up_jax()
     folder = RunFolder.open(path)
     if set(overrides) - {"total_steps"}:
         raise UsageError("--resume takes no other option than --total-steps; start a new run")
-    experiment = load_experiment(folder.path / "config.yaml", overrides)
+    experiment = experiment_of(folder, overrides)
     agent = make_agent(experiment)
-    with folder.in_use():
+    check_memory(experiment, agent)
+    with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):
         state = restore(experiment, agent, folder, resuming=True)
         reached = int(np.max(state.update))
         if reached > agent.num_updates:
             steps = reached * agent.steps_per_update
             raise UsageError(f"--total-steps is below the {steps} steps that are done; raise it")
-        if reached == agent.num_updates:
+        done = reached == agent.num_updates
+        if done:
             console.print("all steps are done; --total-steps adds more")
-            return _finish(experiment, agent, state, folder)
-        chunk = _compile(experiment, agent, state, folder.path)
+        chunk = None if done else _compile(experiment, agent, state, folder.path)
+        warn(filter(None, [folder.damage_of_rows()]))
+        Checkpoints(folder.checkpoints).set_aside_after(reached)
         folder.write_config(to_mapping(experiment))
+        if chunk is None:
+            return _finish(experiment, agent, state, folder)
         return _train(experiment, agent, state, chunk, folder)
 
 
@@ -93,13 +110,17 @@ def _train(experiment: Experiment, agent: Any, state: Any, chunk: Chunk, folder:
         agent, state, chunk, folder, schedule, experiment.num_seeds, console, trackers
     )
     if not finished:
-        console.print(f"interrupted; go on with: ssmrl train --resume {folder.path}")
+        console.print(f"interrupted; {_go_on(folder)}")
         return 130
     return _finish(experiment, agent, state, folder)
 
 
+def _go_on(folder: RunFolder) -> str:
+    return f"go on with: ssmrl train --resume {shlex.quote(str(folder.path))}"
+
+
 def _finish(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> int:
-    evaluate_state(experiment, agent, state, folder, experiment.eval_episodes, experiment.seed)
+    evaluate_state(experiment, agent, state, folder)
     if any(mean(row["episode_return_mean"]) is not None for row in folder.read_rows()):
         plot([str(folder.path)], None)
     return 0

@@ -12,6 +12,7 @@ from ssmrl.errors import UsageError
 from ssmrl.registry import Registry, did_you_mean
 
 State = Any  # a pytree of arrays
+MOST_LAYERS = 1_000
 
 
 class Memory(Protocol):
@@ -118,6 +119,16 @@ def check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise UsageError(f"{name} must be at least 1, but is {size}")
+
+
+def check_layers(num_layers: int) -> None:
+    """Raise ``UsageError`` where there is no layer, or so many that nobody waits for them."""
+    check_positive(num_layers=num_layers)
+    if num_layers > MOST_LAYERS:
+        raise UsageError(
+            f"num_layers must be at most {MOST_LAYERS}, but is {num_layers}: layers are compiled "
+            "one by one"
+        )
 
 
 def _get(name: str) -> type[nn.Module]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from ssmrl.memory.base import check_positive
+from ssmrl.memory.base import check_layers, check_positive
 from ssmrl.nets.affine import as_rank_of
 
 
@@ -24,7 +24,8 @@ class GRU(nn.Module):
     num_layers: int = 1  # one on top of the other
 
     def __post_init__(self):
-        check_positive(features=self.features, num_layers=self.num_layers)
+        check_positive(features=self.features)
+        check_layers(self.num_layers)
         super().__post_init__()
 
     def setup(self):
@@ -33,7 +34,7 @@ class GRU(nn.Module):
     @nn.nowrap
     def initial_state(self, batch_shape: tuple[int, ...]) -> jax.Array:
         """Return zeros, h_*xLxH."""
-        return jnp.zeros((*batch_shape, self.num_layers, self.features))
+        return jnp.zeros((*batch_shape, self.num_layers, self.features), jnp.float32)
 
     def scan(
         self, state: jax.Array, x_TxBxF: jax.Array, start_TxB: jax.Array
@@ -69,13 +70,17 @@ class GRULayer(nn.Module):
         def orthogonal_per_gate(key, shape):
             keys = jax.random.split(key, 3)
             square = nn.initializers.orthogonal()
-            return jnp.concatenate([square(k, (shape[0], shape[0])) for k in keys], axis=-1)
+            return jnp.concatenate(
+                [square(k, (shape[0], shape[0]), jnp.float32) for k in keys], axis=-1
+            )
 
         self.input_gates = nn.Dense(3 * self.features)
         self.recurrent_kernel = self.param(
             "recurrent_kernel", orthogonal_per_gate, (self.features, 3 * self.features)
         )
-        self.recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (self.features,))
+        self.recurrent_bias = self.param(
+            "recurrent_bias", nn.initializers.zeros, (self.features,), jnp.float32
+        )
 
     def scan(
         self, h_BxH: jax.Array, x_TxBxF: jax.Array, start_TxB: jax.Array

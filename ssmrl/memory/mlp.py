@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from ssmrl.memory.base import check_positive
+from ssmrl.memory.base import check_layers, check_positive
 
 
 class MLP(nn.Module):
@@ -20,7 +20,8 @@ class MLP(nn.Module):
     num_layers: int = 1  # one on top of the other
 
     def __post_init__(self):
-        check_positive(features=self.features, num_layers=self.num_layers)
+        check_positive(features=self.features)
+        check_layers(self.num_layers)
         super().__post_init__()
 
     def setup(self):

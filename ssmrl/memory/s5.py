@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ssmrl.memory.base import check_positive
+from ssmrl.memory.base import check_layers, check_positive
 from ssmrl.memory.s5_layer import (
     S5Options,
     Weights,
@@ -36,7 +36,7 @@ class S5(S5Options):
     unroll: int | None = None  # layers per turn of the loop over layers; all, which runs fastest
 
     def __post_init__(self):
-        check_positive(num_layers=self.num_layers)
+        check_layers(self.num_layers)
         if self.unroll is not None:
             check_positive(unroll=self.unroll)
         super().__post_init__()
@@ -52,7 +52,9 @@ class S5(S5Options):
     def initial_state(self, batch_shape: tuple[int, ...]) -> State:
         """Return zeros, one x_*x2P per layer."""
         shape = (*batch_shape, 2 * self.num_states)
-        return tuple(jnp.zeros(shape) for _ in range(self.num_layers))  # apart, to be donated
+        return tuple(
+            jnp.zeros(shape, jnp.float32) for _ in range(self.num_layers)
+        )  # apart, to be donated
 
     def prepare(self, dtype: Any = jnp.float32) -> list[Weights]:
         """Return what ``step`` makes of the parameters, to be made once for many steps."""

@@ -27,6 +27,7 @@ from ssmrl.scan import planar as pl
 Discretization = Literal["zoh", "bilinear"]
 Norm = Literal["none", "pre", "post", "gate"]
 Glu = Literal["full", "half1", "half2", "none"]
+MOST_STATES = 4096  # of a layer
 
 
 class S5Options(nn.Module):
@@ -48,6 +49,11 @@ class S5Options(nn.Module):
 
     def __post_init__(self):
         check_positive(features=self.features, state_size=self.state_size, blocks=self.blocks)
+        if self.state_size > MOST_STATES:
+            raise UsageError(
+                f"state_size must be at most {MOST_STATES}, but is {self.state_size}: HiPPO's "
+                "eigenvectors are worked out on the CPU"
+            )
         choices = {
             "discretization": get_args(Discretization),
             "norm": get_args(Norm),
@@ -115,7 +121,8 @@ def init_layer(options: S5Options, key: jax.Array) -> dict[str, Any]:
         params["gate"] = {"kernel": kernel, "bias": jnp.zeros(width)}
     if options.norm != "none":
         params["layer_norm"] = {"scale": jnp.ones(features), "bias": jnp.zeros(features)}
-    return params
+    # Of 32 bits even where JAX's default is 64.
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
 
 
 def discretise(options: S5Options, params: dict[str, Any], dtype: Any) -> Weights:

@@ -49,6 +49,8 @@ class GaussianHead(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
         mean = nn.Dense(self.size, kernel_init=_INIT)(x)
-        log_deviation = self.param("log_deviation", nn.initializers.zeros, (self.size,))
+        log_deviation = self.param(
+            "log_deviation", nn.initializers.zeros, (self.size,), jnp.float32
+        )
         deviation = jnp.broadcast_to(jnp.exp(log_deviation), mean.shape)
         return distrax.MultivariateNormalDiag(mean, deviation)

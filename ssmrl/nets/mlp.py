@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from ssmrl.nets.affine import add_bias
@@ -24,6 +25,6 @@ class MLP(nn.Module):
             name = f"Dense_{i}"
             kernel = nn.initializers.orthogonal(self.scale)
             x = nn.Dense(size, use_bias=False, dtype=x.dtype, kernel_init=kernel, name=name)(x)
-            bias = self.param(f"bias_{i}", nn.initializers.zeros, (size,))
+            bias = self.param(f"bias_{i}", nn.initializers.zeros, (size,), jnp.float32)
             x = self.activation(add_bias(x, bias))
         return x

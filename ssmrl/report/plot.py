@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ssmrl.errors import UsageError
 from ssmrl.train.run_folder import RunFolder
@@ -27,10 +28,13 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
         if returns.shape[1] > 1:
             low, high = np.nanmin(returns, axis=1), np.nanmax(returns, axis=1)
             axes.fill_between(steps, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
-    axes.set(title=title, xlabel="environment steps", ylabel="episode return")
+    axes.set(xlabel="environment steps", ylabel="episode return")
+    axes.set_title(title, parse_math=False)  # a $ is one
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    for text in axes.legend(frameon=False).get_texts():
+        text.set_parse_math(False)
     try:
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:
@@ -41,10 +45,11 @@ def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Return steps [rows] and smoothed returns [rows, seeds] of the rows with an episode's end."""
     steps = np.array([row["env_steps"] for row in rows])
     returns = np.array([np.atleast_1d(row["episode_return_mean"]) for row in rows], np.float64)
-    if not len(rows):
-        return steps, returns.reshape(0, 1)
+    returns = returns.reshape(len(rows), -1 if len(rows) else 1)
     seen = ~np.isnan(returns).all(axis=1)
     steps, returns = steps[seen], returns[seen]
+    if not len(steps):
+        return steps, returns
     width = max(1, round(SMOOTHED * len(returns)))
     known = np.ma.masked_invalid(returns)
     smooth = [known[max(0, i - width + 1) : i + 1].mean(axis=0) for i in range(len(steps))]

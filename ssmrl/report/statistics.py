@@ -26,27 +26,44 @@ class Summary:
 
 
 def interquartile_mean(scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return the mean of the middle half (Agarwal et al. 2021)."""
-    return stats.trim_mean(scores, 0.25, axis=axis)
+    """Return the mean of the middle half (Agarwal et al. 2021), whatever the number of scores.
+
+    Each of n scores stands for 1/n of the distribution, and those at the quartiles count with the
+    part of them that lies inside. rliable's ``aggregate_iqm`` (1.2.0) drops floor(n/4) whole scores
+    at each end: the same where 4 divides n, but of three scores it is their mean.
+    """
+    ordered = np.moveaxis(np.sort(np.asarray(scores, np.float64), axis), axis, -1)
+    edges = np.linspace(0.0, 1.0, ordered.shape[-1] + 1)
+    inside = np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0.0, None)
+    return ordered @ (inside / inside.sum())
 
 
-def summarise(scores: np.ndarray) -> Summary:
-    """Summarise returns [seeds, episodes]: over seeds, or over the episodes of a single one."""
+def summarise(scores: np.ndarray, counted: np.ndarray | None = None) -> Summary | None:
+    """Summarise returns [seeds, episodes]: over seeds, or over the episodes of a single one.
+
+    Of episodes, those that ``counted`` [seeds, episodes] selects; seeds of which it selects none
+    are left out. None where nothing is left.
+    """
     scores = np.atleast_2d(np.asarray(scores, np.float64))
-    samples, unit = (scores[0], "episodes") if len(scores) == 1 else (scores.mean(1), "seeds")
+    counted = np.ones(scores.shape, bool) if counted is None else np.atleast_2d(counted)
+    kept = [row[mask] for row, mask in zip(scores, counted, strict=True) if mask.any()]
+    if not kept:
+        return None
+    alone = len(scores) == 1
+    samples = kept[0] if alone else np.array([row.mean() for row in kept])
     return Summary(
         mean=float(samples.mean()),
         mean_interval=bootstrap_interval(samples, np.mean),
         iqm=float(interquartile_mean(samples)),
         iqm_interval=bootstrap_interval(samples, interquartile_mean),
         count=len(samples),
-        unit=unit,
+        unit="episodes" if alone else "seeds",
     )
 
 
 def bootstrap_interval(samples: np.ndarray, statistic: object) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval; a single sample is its own."""
-    if len(samples) < 2:
+    """Return the 95 % percentile bootstrap interval; that of a constant is this constant."""
+    if np.ptp(samples) == 0:  # a single sample among them, too
         return float(samples[0]), float(samples[0])
     result = stats.bootstrap(
         (samples,), statistic, n_resamples=2000, method="percentile", rng=0, vectorized=True

@@ -17,10 +17,11 @@ class Moments(struct.PyTreeNode):
     @classmethod
     def of_shape(cls, shape: tuple[int, ...]) -> "Moments":
         """Return the moments of nothing: they normalise by mean 0 and deviation 1."""
-        return cls(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(()))
+        return cls(*(jnp.zeros(s, jnp.float32) for s in (shape, shape, ())))
 
     def update(self, batch: jax.Array) -> "Moments":
         """Add a batch [..., *shape]: the parallel form of Chan et al. 1979."""
+        batch = batch.astype(self.mean.dtype)
         axes = tuple(range(batch.ndim - self.mean.ndim))
         count = float(batch.size // self.mean.size)
         mean = batch.mean(axes)
@@ -58,7 +59,7 @@ class RewardScale(struct.PyTreeNode):
     @classmethod
     def init(cls, batch: int) -> "RewardScale":
         """Return the scale of ``batch`` environments that have paid nothing yet."""
-        return cls(jnp.zeros(batch), Moments.of_shape(()))
+        return cls(jnp.zeros(batch, jnp.float32), Moments.of_shape(()))
 
     def __call__(
         self, reward_TxB: jax.Array, ended_TxB: jax.Array, gamma: float | jax.Array

@@ -1,6 +1,7 @@
 """Checkpoints that are either whole or not there, and that notice when they were damaged."""
 
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+import tensorstore
 
 from ssmrl.errors import UsageError
+from ssmrl.train.run_folder import unused
 
 
 class Checkpoints:
@@ -18,9 +21,12 @@ class Checkpoints:
     Orbax writes each into a folder of its own and renames that when it is whole. Beside it,
     ``UPDATE.json`` holds the shapes of the state's leaves and the checksums of the files, which
     tell a damaged checkpoint from one of another configuration before anything is read.
+    Raises ``UsageError`` where something else than a folder has the folder's name.
     """
 
     def __init__(self, folder: Path, keep: int = 3):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UsageError(f"{str(folder)!r} is no folder of checkpoints; start a new run")
         self._folder = folder.resolve()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -38,7 +44,8 @@ class Checkpoints:
         unfinished.write_text(json.dumps(manifest))
         unfinished.replace(self._manifest(update))
         for path in self._folder.glob("*.json"):
-            if path.stem.isdigit() and int(path.stem) not in self._manager.all_steps():
+            gone = path.stem.isdigit() and int(path.stem) not in self._manager.all_steps()
+            if gone and path.is_file():
                 path.unlink()
 
     def restore(self, like: Any) -> tuple[int, Any, list[str]]:
@@ -59,27 +66,43 @@ class Checkpoints:
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like)
         warnings: list[str] = []
         for update in sorted(self._manager.all_steps(), reverse=True):
-            manifest = self._read_manifest(update)
-            if manifest.get("files") not in (None, self._files(update)):
-                warnings.append(f"checkpoint {update} is damaged and was passed over")
-                continue
-            if "leaves" in manifest:
-                _check_fits(update, manifest["leaves"], like)
-            args = ocp.args.StandardRestore(_without_empty(like))
-            return update, _with_empty(self._manager.restore(update, args=args), like), warnings
+            state = self._restore_whole(update, like)
+            if state is not None:
+                return update, state, warnings
+            warnings.append(f"checkpoint {update} is damaged and was passed over")
         where = str(self._folder)
         if warnings:
             raise UsageError(f"every checkpoint in {where!r} is damaged; start a new run")
         raise UsageError(f"there is no checkpoint in {where!r}; start a new run")
 
+    def _restore_whole(self, update: int, like: Any) -> Any:
+        """Return the state, or None where it is damaged."""
+        if os.path.lexists(self._manifest(update)):
+            manifest = self._read_manifest(update)
+            if manifest is None or manifest["files"] != self._files(update):
+                return None
+            _check_fits(update, manifest["leaves"], like)
+            return self._read(update, like)
+        # The process was killed before the manifest was written, or files were lost.
+        if not self._is_committed(update):
+            return None
+        try:
+            _read_all(self._folder / str(update) / "default")
+            return self._read(update, like)
+        except Exception:  # of orbax's and tensorstore's, whatever they are
+            return None
+
+    def _read(self, update: int, like: Any) -> Any:
+        args = ocp.args.StandardRestore(_without_empty(like))
+        return _with_empty(self._manager.restore(update, args=args), like)
+
     def set_aside_after(self, update: int) -> None:
         """Rename what is newer, so that it does not stand in the way of what comes next."""
         for newer in [step for step in self._manager.all_steps() if step > update]:
-            aside = self._folder / f"damaged-{newer}"
-            while aside.exists():
-                aside = aside.with_name(f"{aside.name}-again")
+            aside = unused(self._folder / f"damaged-{newer}")
             (self._folder / str(newer)).rename(aside)
-            self._manifest(newer).unlink(missing_ok=True)
+            if os.path.lexists(self._manifest(newer)):
+                self._manifest(newer).rename(unused(aside.with_suffix(".json")))
         self._manager.reload()
 
     def _manifest(self, update: int) -> Path:
@@ -90,16 +113,26 @@ class Checkpoints:
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         return {str(path.relative_to(folder)): zlib.crc32(path.read_bytes()) for path in files}
 
-    def _read_manifest(self, update: int) -> dict[str, Any]:
-        """Return the manifest, which is empty where the process was killed before it was written.
-
-        What cannot be read stands for files that are not there.
-        """
-        path = self._manifest(update)
+    def _read_manifest(self, update: int) -> dict[str, Any] | None:
+        """Return the manifest, or None where what has its name is none."""
         try:
-            return json.loads(path.read_text()) if path.exists() else {}
-        except json.JSONDecodeError:
-            return {"files": {}}
+            manifest = json.loads(self._manifest(update).read_text())
+        except FileNotFoundError:
+            raise  # removed by a run that goes on
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(manifest, dict):
+            return None
+        parts = (manifest.get(name) for name in ("leaves", "files"))
+        return manifest if all(isinstance(part, dict) for part in parts) else None
+
+    def _is_committed(self, update: int) -> bool:
+        """Return whether orbax says that it wrote the checkpoint to its end."""
+        try:
+            noted = json.loads((self._folder / str(update) / "_CHECKPOINT_METADATA").read_text())
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(noted, dict) and isinstance(noted.get("commit_timestamp_nsecs"), int)
 
 
 def _check_fits(update: int, saved: dict[str, str], like: Any) -> None:
@@ -111,6 +144,16 @@ def _check_fits(update: int, saved: dict[str, str], like: Any) -> None:
                 f"checkpoint {update} does not fit the run's config: {path} is {found} there, "
                 f"but {wanted} by the config; restore the config or the code that it came from"
             )
+
+
+def _read_all(folder: Path) -> None:
+    """Read every key of a checkpoint, in turn: what is missing raises here.
+
+    Orbax reads all at once, and at a missing one leaves the others to fail in the background.
+    """
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{folder}/"}).result()
+    for key in store.list().result():
+        store.read(key).result()
 
 
 def _without_empty(state: Any) -> Any:

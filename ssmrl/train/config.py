@@ -7,26 +7,27 @@ value of the wrong type ends before anything is traced.
 
 import dataclasses
 import itertools
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any, TypeVar
 
-import yaml
-
 from ssmrl.errors import UsageError
 from ssmrl.registry import did_you_mean
+from ssmrl.train.values import (
+    NoValue,
+    Typed,
+    as_list,
+    convert_scalar,
+    plain,
+    shown,
+    spells_number,
+    wrong,
+)
 
 C = TypeVar("C")
-
-
-class Typed(str):
-    """A value as it was typed on the command line."""
-
-
-class NoValue(Typed):
-    """What stands for the value of an option that was given none: only a flag can do with it."""
 
 
 def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
@@ -36,11 +37,10 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
     value that is not of the field's type. Numbers may come as strings, as they do from a shell
     and from YAML, where ``5e-5`` is one.
     """
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     fields = {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     values = {}
-    for key, value in mapping.items():
-        name = str(key).replace("-", "_")
+    for name, value in named(mapping).items():
         if name.startswith("no_") and fields.get(name[3:]) is bool:  # --no-flag
             name, value = name[3:], not convert(value, bool, path + name)
         if name not in fields:
@@ -53,6 +53,11 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
                 f"{path + f.name} needs a value; it has no default: give it as --{option} VALUE"
             )
     return cls(**values)
+
+
+def named(mapping: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the mapping with its keys as fields are spelt."""
+    return {str(key).replace("-", "_"): value for key, value in mapping.items()}
 
 
 def _nearest(name: str, fields: Mapping[str, Any], path: str) -> str:
@@ -71,9 +76,9 @@ def convert(value: Any, hint: Any, path: str) -> Any:
         raise UsageError(f"{path} needs a value; give it as --{path.replace('_', '-')} VALUE")
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            named = any(f.name == "name" for f in dataclasses.fields(hint))
-            way_out = f"; name it {path}.name" if named else ""
-            raise UsageError(f"{path} must be a group of options, not {value!r}{way_out}")
+            has_name = any(f.name == "name" for f in dataclasses.fields(hint))
+            way_out = f"; name it {path}.name" if has_name else ""
+            raise UsageError(f"{path} must be a group of options, not {shown(value)}{way_out}")
         return from_mapping(typing.cast(type, hint), value, path + ".")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -81,15 +86,15 @@ def convert(value: Any, hint: Any, path: str) -> Any:
     if origin is typing.Literal:
         if value not in arguments:
             choices = ", ".join(map(repr, arguments))
-            raise UsageError(f"{path} must be one of {choices}, not {value!r}")
+            raise UsageError(f"{path} must be one of {choices}, not {shown(value)}")
         return arguments[arguments.index(value)]  # plain, where the value is Typed
     if origin is tuple:
-        return tuple(convert(v, arguments[0], path) for v in _as_list(value, path))
+        return tuple(convert(v, arguments[0], path) for v in as_list(value, path))
     if origin is dict or hint is dict:
         if not isinstance(value, Mapping):
-            raise _wrong(value, "a mapping", path)
-        return {str(k).replace("-", "_"): _plain(v) for k, v in value.items()}
-    return _convert_scalar(value, hint, path)
+            raise wrong(value, "a mapping", path)
+        return {k: plain(v, f"{path}.{k}") for k, v in named(value).items()}
+    return convert_scalar(value, hint, path)
 
 
 def _convert_optional(value: Any, arguments: tuple[Any, ...], path: str) -> Any:
@@ -97,57 +102,6 @@ def _convert_optional(value: Any, arguments: tuple[Any, ...], path: str) -> Any:
         return None
     (inner,) = (a for a in arguments if a is not type(None))
     return convert(value, inner, path)
-
-
-def _convert_scalar(value: Any, hint: Any, path: str) -> Any:
-    if hint is Any or (type(value) is hint and hint is not float):
-        return value
-    if hint is str and isinstance(value, Typed):
-        return str(value)
-    if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if hint in (int, float) and isinstance(value, int | float | str) and value is not True:
-        number = _number(value)
-        if number is not None and (hint is float or number == int(number)):
-            return hint(number)
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
-    raise _wrong(value, words.get(hint, str(hint)), path)
-
-
-def _number(value: int | float | str) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if number - number == 0 else None  # neither infinite nor NaN
-
-
-def _as_list(value: Any, path: str) -> Sequence[Any]:
-    if isinstance(value, str):
-        return [v.strip() for v in value.strip("[]() ").split(",") if v.strip()]
-    if isinstance(value, int | float):
-        return [value]
-    if isinstance(value, list | tuple):
-        return value
-    raise _wrong(value, "a list", path)
-
-
-def _plain(value: Any) -> Any:
-    """Read what was typed into a free-form mapping as YAML does, and 1e-3 as a number."""
-    if not isinstance(value, Typed):
-        return value
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return str(value)
-    number = _number(value) if read == value else None  # a quoted number stays a string
-    return read if number is None else number
-
-
-def _wrong(value: Any, expected: str, path: str) -> UsageError:
-    return UsageError(f"{path} must be {expected}, not {value!r}")
 
 
 def check_above_zero(prefix: str, config: Any, *names: str) -> None:
@@ -162,10 +116,17 @@ def check_unless_none(prefix: str, config: Any, *names: str) -> None:
     check_above_zero(prefix, config, *(n for n in names if getattr(config, n) is not None))
 
 
+def check_within(name: str, value: int, least: int, most: int = 2**31 - 1) -> None:
+    """Raise ``UsageError`` unless a number lies from ``least`` to ``most``."""
+    if not least <= value <= most:
+        raise UsageError(f"{name} must lie in {least}..{most}, not {shown(value)}")
+
+
 def check_divides(part_name: str, part: int, whole_name: str, whole: int) -> None:
     """Raise ``UsageError``, naming the nearest numbers that do, where ``part`` does not divide."""
     if whole % part:
-        divisors = [d for d in range(1, whole + 1) if whole % d == 0]
+        small = [d for d in range(1, math.isqrt(whole) + 1) if whole % d == 0]
+        divisors = {*small, *(whole // d for d in small)}
         nearest = sorted(sorted(divisors, key=lambda d: abs(d - part))[:2])
         raise UsageError(
             f"{part_name}={part} does not divide {whole_name}={whole}; nearest that do: "
@@ -187,7 +148,7 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         name, equals, value = flag[2:].partition("=")
         if not equals:
             has_value = rest and not rest[0].startswith("--")
-            more = itertools.takewhile(lambda word: _number(word) is not None, rest[1:])
+            more = itertools.takewhile(spells_number, rest[1:])
             values = [rest[0], *more] if has_value else []
             rest = rest[len(values) :]
             value = ",".join(values) if values else NoValue("true")
@@ -203,8 +164,8 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``base`` with the entries of ``over`` laid on top, group by group."""
-    merged = dict(base)
-    for key, value in over.items():
+    merged = named(base)
+    for key, value in named(over).items():
         old = merged.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]

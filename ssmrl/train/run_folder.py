@@ -1,8 +1,10 @@
 """What a run leaves on disk: its config, metrics, events, checkpoints and picture."""
 
+import errno
 import fcntl
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import Any
 import yaml
 
 from ssmrl.errors import UsageError
+from ssmrl.train.rows import Row, parse_rows
 
 
 class RunFolder:
@@ -19,6 +22,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.config_path = self.path / "config.yaml"  # which people edit
+        self.trained_config_path = self.path / "config.trained.yaml"  # by which it was trained
         self.metrics_path = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
 
@@ -30,32 +35,35 @@ class RunFolder:
                 f"run folder {str(path)!r} exists already; continue it with --resume {path}, "
                 "or choose another --run-dir"
             )
-        if Path(path).exists():
+        if os.path.lexists(path):
             raise UsageError(f"{str(path)!r} exists already and is no run; take another --run-dir")
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
-        """Make the folder with its config.yaml, in one atomic step.
+        """Make the folder with its config, in one atomic step.
 
         Raises ``UsageError`` where it exists already or cannot be made.
         """
         cls.check_new(path)
         folder = cls(path)
+        unfinished = None
         try:
             folder.path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = tempfile.mkdtemp(prefix=f".{folder.path.name}.", dir=folder.path.parent)
+            cls(unfinished).write_config(config)
+            os.chmod(unfinished, 0o755)
+            os.rename(unfinished, folder.path)
         except OSError as error:
+            if unfinished is not None:
+                shutil.rmtree(unfinished, ignore_errors=True)
             raise UsageError(f"cannot make run folder {str(path)!r}: {error.strerror}") from None
-        cls(unfinished).write_config(config)
-        os.chmod(unfinished, 0o755)
-        os.rename(unfinished, folder.path)
         return folder
 
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
         """Return an existing run; raise ``UsageError`` where there is none."""
         folder = cls(path)
-        if not (folder.path / "config.yaml").is_file():
+        if not str(path) or not folder.config_path.is_file():
             raise UsageError(f"{str(path)!r} is no run folder: it holds no config.yaml")
         return folder
 
@@ -84,33 +92,62 @@ class RunFolder:
             pass
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write config.yaml."""
-        self.write("config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        """Write the config by which the run is trained from now on, and the one to edit."""
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        for path in (self.trained_config_path, self.config_path):
+            self.write(path.name, text)
 
-    def read_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of metrics.jsonl, less a last one that was cut off while written."""
-        if not self.metrics_path.exists():
-            return []
-        lines = self.metrics_path.read_text().split("\n")
-        try:
-            return [json.loads(line) for line in lines[:-1]]  # a whole line ends in a newline
-        except json.JSONDecodeError as error:
-            path = str(self.metrics_path)
-            raise UsageError(f"{path!r} holds a line that is no row ({error}); remove it") from None
+    def read_rows(self) -> list[Row]:
+        """Return the rows of metrics.jsonl, less what is none."""
+        return self._read_rows()[0]
+
+    def damage_of_rows(self) -> str | None:
+        """Return a warning where metrics.jsonl holds lines that are no rows."""
+        rows, others = self._read_rows()
+        if not others:
+            return None
+        path = str(self.metrics_path)
+        return f"{others} of {len(rows) + others} lines in {path!r} are no rows and are left out"
+
+    def _read_rows(self) -> tuple[list[Row], int]:
+        if not os.path.lexists(self.metrics_path):
+            return [], 0
+        return parse_rows(self.metrics_path.read_bytes())
 
     def append_row(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl."""
         with self.metrics_path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def drop_rows_after(self, update: int) -> list[dict[str, Any]]:
-        """Forget the rows that are to be written again, and return the others."""
-        rows = [row for row in self.read_rows() if row["update"] <= update]
+    def drop_rows_after(self, update: int) -> list[Row]:
+        """Forget the rows that are to be written again, and return the others.
+
+        A file with lines that are no rows is kept beside, as metrics.damaged.jsonl.
+        """
+        rows, others = self._read_rows()
+        if others:
+            shutil.copy2(self.metrics_path, unused(self.path / "metrics.damaged.jsonl"))
+        rows = [row for row in rows if row["update"] <= update]
         self.write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         return rows
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically."""
-        unfinished = self.path / f".{name}.unfinished"
-        unfinished.write_text(text)
-        unfinished.replace(self.path / name)
+        target, unfinished = self.path / name, self.path / f".{name}.unfinished"
+        if target.is_dir():  # which the error of replacing it would not name
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        try:
+            unfinished.write_text(text)
+            unfinished.replace(target)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def unused(path: Path) -> Path:
+    """Return the path, or one beside it, where nothing is yet."""
+    found, number = path, 1
+    while os.path.lexists(found):
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found

@@ -1,7 +1,22 @@
 """How JAX is set up before anything is compiled."""
 
+import logging
 import os
 from pathlib import Path
+
+
+def set_up_jax() -> None:
+    """Prepare for a command: programs are cached, and numbers have 32 bits.
+
+    Agents, checkpoints and most environments are made for 32 bits, so that JAX_ENABLE_X64, which
+    somebody may have set for other programs, changes nothing here.
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", False)
+    enable_compilation_cache()
+    # Orbax warns there of damaged checkpoints, of which we tell in our own words.
+    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 def enable_compilation_cache() -> None:

@@ -29,9 +29,9 @@ class TensorBoard:
     """Events in the run folder; those after ``env_steps`` are to be written again."""
 
     def __init__(self, folder: RunFolder, env_steps: int):
-        from tensorboardX import SummaryWriter
+        from ssmrl.train.events import Events
 
-        self._writer = SummaryWriter(str(folder.path), purge_step=env_steps + 1)
+        self._writer = Events(folder.path, purge_step=env_steps + 1)
         self.flush, self.close = self._writer.flush, self._writer.close
 
     def write(self, row: Mapping[str, Any]) -> None:

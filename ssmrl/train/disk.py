@@ -1,0 +1,39 @@
+"""A full disk, which whoever writes meets at any moment, told in one sentence."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssmrl.errors import TrainingError
+
+_FULL = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
+
+
+@contextmanager
+def room_on_disk(folder: str | Path, way_out: str) -> Iterator[None]:
+    """Turn what a full disk raises inside into a ``TrainingError`` with ``way_out``.
+
+    Orbax and TensorBoard write in several layers and threads, whose errors tell of the disk in
+    their number, their words, or those of their cause.
+    """
+    try:
+        yield
+    except Exception as error:
+        problem = full_disk(error)
+        if problem is None:
+            raise
+        raise TrainingError(f"cannot write in {str(folder)!r}: {problem}; {way_out}") from error
+
+
+def full_disk(error: BaseException | None, depth: int = 20) -> str | None:
+    """Return the system's words for a full disk where they stand behind ``error``, else None."""
+    if error is None or depth == 0:
+        return None
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _FULL[error.errno]
+    found = [words for words in _FULL.values() if words in str(error)]
+    inner = [error.__cause__, error.__context__, *getattr(error, "exceptions", ())]
+    found += [words for e in inner if (words := full_disk(e, depth - 1)) is not None]
+    return found[0] if found else None
