@@ -8,6 +8,7 @@ state, action = player.act(state, obs, start=True)
 """
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from agents.experiment import Experiment, load_experiment
+from agents.experiment import Experiment
 from agents.parts import make_policy, wrap_as_configured
-from envs.check import check_observation
+from agents.trained import as_trained
+from envs.check import _check_observation as check_observation
 from envs.described import Described, Told, space_from_mapping
 from envs.spaces import Space
 from envs.vector import VectorEnv
@@ -46,9 +48,8 @@ class Player:
 
     def __init__(self, policy: RecurrentPolicy, learnt: Learnt, env: VectorEnv):
         self._policy, self._learnt, self._env = policy, learnt, env.env
-        inner = _innermost(env.env)
-        self.observation_space: Space = inner.observation_space(None)
-        self.action_space: Space = inner.action_space(None)
+        self.observation_space: Space = env.unwrapped.observation_space(None)
+        self.action_space: Space = env.unwrapped.action_space(None)
         self._act = jax.jit(self._act_all)
 
     def initial_state(self, batch_shape: tuple[int, ...] = ()) -> PlayerState:
@@ -128,7 +129,7 @@ def load(run: str | Path, seed: int = 0) -> Player:
     Raises ``UsageError`` where there is no such run, seed or checkpoint.
     """
     folder = RunFolder.open(run)
-    experiment = load_experiment(folder.path / "config.yaml")
+    experiment, notes = as_trained(folder)
     if not 0 <= seed < experiment.num_seeds:
         raise UsageError(f"seed must lie in 0..{experiment.num_seeds - 1}, not {seed}")
     env = _described(folder, experiment)
@@ -140,10 +141,10 @@ def load(run: str | Path, seed: int = 0) -> Player:
     seeds = () if experiment.num_seeds == 1 else (experiment.num_seeds,)
     like = jax.eval_shape(learnt, jax.random.key(0))
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*seeds, *x.shape), x.dtype), like)
-    kept = Checkpoints(folder.checkpoints).restore_part(like._asdict())
-    if seeds:
-        kept = jax.tree.map(lambda x: x[seed], kept)
-    return Player(policy, Learnt(**kept), env)
+    _, kept, damages = Checkpoints(folder.checkpoints).restore(like, part=True)
+    for warning in [*notes, *damages]:
+        warnings.warn(warning, stacklevel=2)
+    return Player(policy, jax.tree.map(lambda x: x[seed], kept) if seeds else kept, env)
 
 
 def _described(folder: RunFolder, experiment: Experiment) -> VectorEnv:
@@ -160,10 +161,6 @@ def _described(folder: RunFolder, experiment: Experiment) -> VectorEnv:
     shown = jax.tree.map(jnp.zeros_like, spaces[0].sample(key))
     env = wrap_as_configured(Described(*spaces), experiment.env)
     return VectorEnv(env, Told(shown, jnp.float32(0)))
-
-
-def _innermost(env: Any) -> Any:
-    return _innermost(env.env) if isinstance(env, Wrapper) else env
 
 
 def _first(tree: Any) -> Any:

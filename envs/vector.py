@@ -5,12 +5,14 @@ from typing import Any
 import jax
 
 from envs.spaces import Space
+from envs.wrappers.base import find
 from envs.wrappers.layout import (
     ImagePlace,
     describe_actions,
     describe_observations,
     image_place,
 )
+from envs.wrappers.transform import RescaleAction
 
 
 class VectorEnv:
@@ -23,6 +25,12 @@ class VectorEnv:
     def action_space(self) -> Space:
         """Action space of one environment."""
         return self.env.action_space(self.params)
+
+    @property
+    def unwrapped(self) -> Any:
+        """One environment as it is below what ``envs.wrap`` put around it."""
+        wrapped = find(self.env, RescaleAction)
+        return self.env if wrapped is None else wrapped.env
 
     @property
     def image_place(self) -> ImagePlace | None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment, spaces
 
-from envs.spaces import MultiDiscrete
+from envs.spaces import Box, Dict, Discrete, MultiDiscrete
 
 
 @struct.dataclass
@@ -146,3 +146,25 @@ class Guess(Probe):
 
     def reward(self, state, action, params):
         return (action == state.cue).astype(jnp.float32)
+
+
+class Mixed(Probe):
+    """Bytes, a flag and a number seen; an action of two numbers between 5 and 10; 5 steps long."""
+
+    @property
+    def default_params(self):
+        return Params(length=5)
+
+    def observe(self, key, state, action, params):
+        picture = jnp.full((2, 2), state.time * 40, jnp.uint8)
+        return {"picture": picture, "cue": state.cue, "time": jnp.float32(state.time)[None]}
+
+    def reward(self, state, action, params):
+        return jnp.sum(action)
+
+    def observation_space(self, params):
+        parts = {"picture": Box(0, 255, (2, 2), jnp.uint8), "cue": Discrete(2)}
+        return Dict({**parts, "time": Box(0.0, 10.0, (1,))})
+
+    def action_space(self, params=None):
+        return Box(5.0, 10.0, (2,))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import shlex
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from agents.run import (
     restore,
     warn,
 )
+from envs.described import space_to_mapping
 from ssmrl.errors import UsageError
 from ssmrl.train import loop
 from ssmrl.train.checkpoint import Checkpoints
@@ -48,6 +50,7 @@ def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     chunk = _compile(experiment, agent, state, path)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
     with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):
+        _write_spaces(agent, folder)
         return _train(experiment, agent, state, chunk, folder)
 
 
@@ -73,6 +76,7 @@ def resume(path: str, overrides: Mapping[str, Any]) -> int:
         warn(filter(None, [folder.damage_of_rows()]))
         Checkpoints(folder.checkpoints).set_aside_after(reached)
         folder.write_config(to_mapping(experiment))
+        _write_spaces(agent, folder)
         if chunk is None:
             return _finish(experiment, agent, state, folder)
         return _train(experiment, agent, state, chunk, folder)
@@ -91,6 +95,14 @@ def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
     prog = "ssmrl train [CONFIG]"
     tyro.cli(type(experiment), default=experiment, args=["--help"], description=words, prog=prog)
     return 0
+
+
+def _write_spaces(agent: Any, folder: RunFolder) -> None:
+    """Write down what a player has to know of the environment."""
+    env, params = agent.env.unwrapped, agent.env.params
+    spaces = {"observation": env.observation_space(params), "action": env.action_space(params)}
+    told = {name: space_to_mapping(space) for name, space in spaces.items()}
+    folder.write("spaces.json", json.dumps(told) + "\n")
 
 
 def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> Chunk:

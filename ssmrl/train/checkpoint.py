@@ -48,25 +48,26 @@ class Checkpoints:
             if gone and path.is_file():
                 path.unlink()
 
-    def restore(self, like: Any) -> tuple[int, Any, list[str]]:
+    def restore(self, like: Any, *, part: bool = False) -> tuple[int, Any, list[str]]:
         """Return update and state of the newest whole checkpoint, and a warning per damaged one.
 
-        ``like`` is a tree of shapes and dtypes. Raises ``UsageError`` where no checkpoint is
-        whole, or the newest that is has other leaves.
+        ``like`` is a tree of shapes and dtypes; with ``part``, it holds only those fields of the
+        state that are wanted. Raises ``UsageError`` where no checkpoint is whole, or the newest
+        that is has other leaves.
         """
         try:
-            return self._restore(like)
+            return self._restore(like, part)
         except FileNotFoundError:  # removed while it was read, by a run that goes on
             self._manager.reload()
-            return self._restore(like)
+            return self._restore(like, part)
 
-    def _restore(self, like: Any) -> tuple[int, Any, list[str]]:
+    def _restore(self, like: Any, part: bool) -> tuple[int, Any, list[str]]:
         # Not the devices in the checkpoint: it may come from a machine with other devices.
         here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like)
         warnings: list[str] = []
         for update in sorted(self._manager.all_steps(), reverse=True):
-            state = self._restore_whole(update, like)
+            state = self._restore_whole(update, like, part)
             if state is not None:
                 return update, state, warnings
             warnings.append(f"checkpoint {update} is damaged and was passed over")
@@ -75,26 +76,35 @@ class Checkpoints:
             raise UsageError(f"every checkpoint in {where!r} is damaged; start a new run")
         raise UsageError(f"there is no checkpoint in {where!r}; start a new run")
 
-    def _restore_whole(self, update: int, like: Any) -> Any:
+    def _restore_whole(self, update: int, like: Any, part: bool) -> Any:
         """Return the state, or None where it is damaged."""
         if os.path.lexists(self._manifest(update)):
             manifest = self._read_manifest(update)
             if manifest is None or manifest["files"] != self._files(update):
                 return None
-            _check_fits(update, manifest["leaves"], like)
-            return self._read(update, like)
+            _check_fits(update, manifest["leaves"], like, part)
+            return self._read(update, like, part)
         # The process was killed before the manifest was written, or files were lost.
         if not self._is_committed(update):
             return None
         try:
             _read_all(self._folder / str(update) / "default")
-            return self._read(update, like)
+            return self._read(update, like, part)
         except Exception:  # of orbax's and tensorstore's, whatever they are
             return None
 
-    def _read(self, update: int, like: Any) -> Any:
-        args = ocp.args.StandardRestore(_without_empty(like))
-        return _with_empty(self._manager.restore(update, args=args), like)
+    def _read(self, update: int, like: Any, part: bool) -> Any:
+        wanted = _without_empty(like)
+        if not part:
+            restored = self._manager.restore(update, args=ocp.args.StandardRestore(wanted))
+            return _with_empty(restored, like)
+        args = ocp.args.PyTreeRestore(
+            wanted,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+            partial_restore=True,
+        )
+        folder = self._folder / str(update) / "default"
+        return _with_empty(ocp.PyTreeCheckpointer().restore(folder, args=args), like)
 
     def set_aside_after(self, update: int) -> None:
         """Rename what is newer, so that it does not stand in the way of what comes next."""
@@ -135,9 +145,9 @@ class Checkpoints:
         return isinstance(noted, dict) and isinstance(noted.get("commit_timestamp_nsecs"), int)
 
 
-def _check_fits(update: int, saved: dict[str, str], like: Any) -> None:
+def _check_fits(update: int, saved: dict[str, str], like: Any, part: bool) -> None:
     expected = _leaves(like)
-    for path in sorted(set(expected) | set(saved)):
+    for path in sorted(set(expected) | set(() if part else saved)):
         found, wanted = saved.get(path), expected.get(path)
         if found != wanted:
             raise UsageError(
