@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ssmrl.errors import UsageError
-from ssmrl.registry import Registry, did_you_mean, import_module
+from ssmrl.registry import Registry, did_you_mean
 from ssmrl.train.config import check_above_zero, convert, from_mapping, merge, named
 from ssmrl.train.values import LongInt, shown
 from ssmrl.train.yaml_file import read_yaml
 
-AGENTS: Registry[str] = Registry("agent")
-AGENTS.register("ppo", "agents.ppo")
+AGENTS: Registry[str] = Registry("agent")  # where their classes are; imported when used
+AGENTS.register("ppo", "agents.ppo:PPO")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Experiment:
     """What all agents share; ``experiment_class`` adds the sections of memory and agent.
 
     Attributes:
-        agent: which agent learns
+        agent: which agent learns: a registered name, or module:Class
         env: the environment, and what is appended to its observations
         memory: the memory's name and options
         total_steps: environment steps of each seed
@@ -66,6 +66,11 @@ class Experiment:
         if not 0 <= self.seed < 2**31 - self.num_seeds:
             raise UsageError(f"seed must lie in 0..{2**31 - self.num_seeds - 1}, not {self.seed}")
 
+    @property
+    def agent_config(self) -> Any:
+        """The section of the agent."""
+        return getattr(self, agent_section(self.agent))
+
     def num_updates(self, steps_per_update: int) -> int:
         """Return how many whole updates fit into ``total_steps``; at least one must."""
         if self.total_steps < steps_per_update:
@@ -84,12 +89,35 @@ class Experiment:
 
 def experiment_class(agent: str, memory: str) -> type[Experiment]:
     """Return the Experiment whose ``memory`` and agent sections have the fields of those two."""
-    agent_config = import_module(AGENTS.get(agent)).Config
+    agent_config = agent_class(agent).Config
     fields = [
         ("memory", memory_config(memory), field(default_factory=memory_config(memory))),
-        (agent, agent_config, field(default_factory=agent_config)),
+        (agent_section(agent), agent_config, field(default_factory=agent_config)),
     ]
     return dataclasses.make_dataclass("Experiment", fields, bases=(Experiment,), frozen=True)
+
+
+def agent_class(name: str) -> Any:
+    """Return the class of the agent called ``name``, which may be ``module:Class`` too.
+
+    Raises ``UsageError`` where there is none, or it has no dataclass of options.
+    """
+    found = AGENTS.get(name)
+    found = AGENTS.get(found) if isinstance(found, str) else found
+    if not isinstance(found, type) or not dataclasses.is_dataclass(getattr(found, "Config", None)):
+        raise UsageError(
+            f"agent {name!r} must be a class with a dataclass of options as its Config; "
+            "agents/ppo.py has one"
+        )
+    return found
+
+
+def agent_section(name: str) -> str:
+    """Return what the agent's options are grouped under: its class's name in small letters."""
+    section = agent_class(name).__name__.lower()
+    if section in {f.name for f in dataclasses.fields(Experiment)}:
+        raise UsageError(f"agent {name!r} cannot have {section!r} as its name; rename the class")
+    return section
 
 
 @functools.cache
@@ -113,24 +141,33 @@ def load_experiment(
 ) -> Experiment:
     """Return the experiment of a preset or YAML file, with ``overrides`` laid on top.
 
-    Where an override names another memory than the file does, the file's options hold only as
-    far as that memory has them. Raises ``UsageError`` for whatever does not fit.
+    Where an override names another memory or agent than the file does, the file's options hold
+    only as far as that one has them. Raises ``UsageError`` for whatever does not fit.
     """
     mapping = {} if config is None else read_config(config)
     overrides = overrides or {}
     merged = merge(mapping, overrides)
-    agent = convert(merged.get("agent", "ppo"), str, "agent")
-    if ":" in agent:
-        raise UsageError(f"agent {agent!r} must be one of {', '.join(AGENTS.names())}")
-    AGENTS.get(agent)
-    memory_name = _memory_name(merged)
+    agent, memory_name = _agent_name(merged), _memory_name(merged)
     cls = experiment_class(agent, memory_name)
+    kept = dict(mapping)
     if memory_name != _memory_name(mapping):
-        known = {f.name for f in dataclasses.fields(memory_config(memory_name))}
-        old = {k: v for k, v in named(mapping.get("memory", {})).items() if k in known}
-        merged = merge({**mapping, "memory": old}, overrides)
+        kept["memory"] = _shared(mapping.get("memory", {}), memory_config(memory_name))
+    if (before := _agent_name(mapping)) != agent:
+        old = kept.pop(agent_section(before), {})
+        kept[agent_section(agent)] = _shared(old, agent_class(agent).Config)
+    merged = merge(kept, overrides)
     merged["memory"] = {"name": memory_name, **merged.get("memory", {})}
     return from_mapping(cls, merged)
+
+
+def _shared(section: Mapping[str, Any], config: type) -> dict[str, Any]:
+    """Return those options of a section that ``config`` has too."""
+    known = {f.name for f in dataclasses.fields(config)}
+    return {key: value for key, value in named(section).items() if key in known}
+
+
+def _agent_name(mapping: Mapping[str, Any]) -> str:
+    return convert(mapping.get("agent", "ppo"), str, "agent")
 
 
 def _memory_name(mapping: Mapping[str, Any]) -> str:

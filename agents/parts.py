@@ -1,7 +1,8 @@
 """What every agent is built from and judged by: environment, action head, played episodes."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from envs.vector import VectorEnv
 from envs.wrappers.base import name_of
 from ssmrl import memory
 from ssmrl.errors import UsageError
+from ssmrl.foreign import is_foreign
+from ssmrl.memory.check import check_shapes
 from ssmrl.nets.actor_critic import ActorCritic
 from ssmrl.nets.encoder import ConvEncoder
 from ssmrl.nets.heads import CategoricalHead, FactoredHead, GaussianHead
@@ -21,6 +24,23 @@ from ssmrl.nets.mlp import MLP
 from ssmrl.report.evaluation import Episodes, run_episodes
 from ssmrl.rl.acting import RecurrentPolicy
 from ssmrl.train.sizes import bytes_of
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The network of actor and critic: a section of options that agents may derive theirs from."""
+
+    normalise_observations: bool = False  # by running mean and deviation
+    encoder: Literal["auto", "mlp", "cnn"] = "auto"  # cnn where observations hold one image
+    encoder_sizes: tuple[int, ...] = (128, 256)  # layers before the memory
+    head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers but GRU's and MLP's
+
+    def check_network(self, prefix: str) -> None:
+        """Raise ``UsageError`` for layers without units; ``prefix`` is the section's, "ppo."."""
+        for name in ("encoder_sizes", "head_sizes"):
+            if not all(size > 0 for size in getattr(self, name)):
+                raise UsageError(f"{prefix}{name} must be above 0, not {getattr(self, name)}")
 
 
 def make_environment(config: EnvConfig) -> VectorEnv:
@@ -67,13 +87,19 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> RecurrentPolicy:
 
     Of the environment only its spaces are needed.
     """
-    c = getattr(experiment, experiment.agent)
+    c: NetworkConfig = experiment.agent_config
+    dtype = jnp.dtype(c.compute_dtype)
+    remembering = memory.make(**vars(experiment.memory))
+    if is_foreign(experiment.memory.name):
+        check_shapes(
+            remembering, (spaces.encoded_size(env.observation_space), *c.encoder_sizes)[-1], dtype
+        )
     network = ActorCritic(
-        memory.make(**vars(experiment.memory)),
+        remembering,
         action_head(env.action_space),
         encoder(env, c.encoder, c.encoder_sizes),
         c.head_sizes,
-        jnp.dtype(c.compute_dtype),
+        dtype,
     )
     return RecurrentPolicy(network, c.normalise_observations)
 

@@ -8,7 +8,7 @@ they had when the roll-out began. Run it with ``ssmrl train`` or ``python -m age
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from flax import struct
 from jax.flatten_util import ravel_pytree
 
 from agents.experiment import Experiment
-from agents.parts import make_environment, make_policy
+from agents.parts import NetworkConfig, make_environment, make_policy
 from ssmrl.errors import UsageError
 from ssmrl.rl import ppo as losses
 from ssmrl.rl.descent import clipped_adam, descend, step_sizes
@@ -29,7 +29,7 @@ from ssmrl.train.metrics import Mean, Metrics
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(NetworkConfig):
     """Settings of PPO; those of the paper are in configs/paper."""
 
     learning_rate: float = 3e-4  # step size of Adam
@@ -47,21 +47,14 @@ class Config:
     entropy_coefficient: float = 0.01  # weight of the entropy bonus
     max_grad_norm: float = 0.5  # gradients are scaled down to this global norm
     target_kl: float | None = None  # end an update's epochs beyond this divergence; or never
-    normalise_observations: bool = False  # by running mean and deviation
     normalise_rewards: bool = False  # by the running deviation of discounted returns
-    encoder: Literal["auto", "mlp", "cnn"] = "auto"  # cnn where observations hold one image
-    encoder_sizes: tuple[int, ...] = (128, 256)  # layers before the memory
-    head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers but GRU's and MLP's
 
     def __post_init__(self) -> None:
+        self.check_network("ppo.")
         sizes = ("num_envs", "num_steps", "num_epochs", "num_minibatches")
         check_above_zero("ppo.", self, *sizes, "learning_rate", "clip_epsilon", "max_grad_norm")
         optional = ("ssm_learning_rate", "value_clip_epsilon", "target_kl")
         check_unless_none("ppo.", self, *optional)
-        for name in ("encoder_sizes", "head_sizes"):
-            if not all(size > 0 for size in getattr(self, name)):
-                raise UsageError(f"ppo.{name} must be above 0, not {getattr(self, name)}")
         for name in ("value_coefficient", "entropy_coefficient"):
             if getattr(self, name) < 0:
                 raise UsageError(f"ppo.{name} must not be below 0, but is {getattr(self, name)}")
@@ -116,8 +109,10 @@ class Batch(struct.PyTreeNode):
 class PPO:
     """The agent: pure functions of a :class:`TrainState`; seeds are ``jax.vmap`` of them."""
 
+    Config = Config
+
     def __init__(self, experiment: Experiment):
-        c: Config = experiment.ppo  # type: ignore[attr-defined]
+        c: Config = experiment.agent_config
         self.config = c
         self.steps_per_update = c.num_envs * c.num_steps
         self.num_updates = experiment.num_updates(self.steps_per_update)
@@ -277,8 +272,6 @@ class PPO:
         numbers = (c.learning_rate, ssm, c.gamma, c.gae_lambda, c.clip_epsilon)
         return Hyperparameters(*map(jnp.float32, (*numbers, c.entropy_coefficient)))
 
-
-Agent = PPO
 
 if __name__ == "__main__":
     import sys

@@ -3,16 +3,17 @@
 import secrets
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
 from rich.console import Console
 
-from agents.experiment import AGENTS, Experiment
+from agents.experiment import Experiment, agent_class, agent_section
 from agents.parts import bytes_of_episode
 from agents.trained import as_trained
-from ssmrl.registry import import_module
+from ssmrl.foreign import foreign, is_foreign
 from ssmrl.train import sizes
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import init_seeds
@@ -23,7 +24,8 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 
 def make_agent(experiment: Experiment) -> Any:
     """Return the agent that the experiment names."""
-    return import_module(AGENTS.get(experiment.agent)).Agent(experiment)
+    with foreign(f"agent {experiment.agent!r}") if is_foreign(experiment.agent) else nullcontext():
+        return agent_class(experiment.agent)(experiment)
 
 
 def default_run_dir(experiment: Experiment) -> Path:
@@ -63,9 +65,9 @@ def load_run(
 
 def check_memory(experiment: Experiment, agent: Any) -> None:
     """Raise ``UsageError`` where states, roll-out or evaluation exceed the device's memory."""
-    own = getattr(experiment, experiment.agent)
+    own, section = experiment.agent_config, agent_section(experiment.agent)
     found = [name for name in ("num_envs", "num_steps") if hasattr(own, name)]
-    options = ", ".join(["num_seeds", *(f"{experiment.agent}.{name}" for name in found)])
+    options = ", ".join(["num_seeds", *(f"{section}.{name}" for name in found)])
     needed = sizes.estimate(agent, experiment.num_seeds)
     sizes.check_fits(needed, f"{options} or the sizes of layers")
     needed.pop("roll-out", None)  # gone when the evaluation begins

@@ -27,6 +27,11 @@ class VectorEnv:
         return self.env.action_space(self.params)
 
     @property
+    def observation_space(self) -> Space:
+        """Observation space of one environment."""
+        return self.env.observation_space(self.params)
+
+    @property
     def unwrapped(self) -> Any:
         """One environment as it is below what ``envs.wrap`` put around it."""
         wrapped = find(self.env, RescaleAction)

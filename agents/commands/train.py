@@ -150,5 +150,6 @@ def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path
     console.print(
         f"  updates      {agent.num_updates:,} of {agent.steps_per_update:,} steps{seeds}"
     )
-    console.print(f"  minibatches  {agent.describe_minibatches()}")
+    if hasattr(agent, "describe_minibatches"):
+        console.print(f"  minibatches  {agent.describe_minibatches()}")
     console.print(f"  parameters   {parameters:,}")
