@@ -71,7 +71,6 @@ class Game(NamedTuple):
 
 def games(*names):
     """Return a fixture: the card games of these names, in all three levels."""
-
     levels = [name + level for name in names for level in ("Easy", "Medium", "Hard")]
 
     @pytest.fixture(scope="module", params=levels)
