@@ -1,11 +1,15 @@
 """What the tests of POPGym's card games share: many episodes at once, and popgym beside them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from popgym import envs as popgym_envs
 from scipy import stats
+
+import envs
 
 EPISODES = 200
 KEY = jax.random.key(0)
@@ -40,6 +44,52 @@ def player(env):
         return Played(np.concatenate([np.asarray(first)[:, None], obs], axis=1), *signals)
 
     return play
+
+
+class Game(NamedTuple):
+    """A card game of ours, popgym's, a function that plays ours, and a random record of it."""
+
+    name: str
+    env: Any
+    theirs: Any
+    play: Any
+    random: Played
+
+    def assert_lock_step(self, actions, *piles):
+        """Walk popgym's through the same actions and cards, and compare every step.
+
+        Each of ``piles`` is a deck of popgym's, the cards [E, N] that it deals, and the kinds of
+        the cards in it.
+        """
+
+        def stack_for(episode):
+            for deck, cards, kinds in piles:
+                stack(deck, cards[episode], kinds)
+
+        assert_lock_step(self.theirs, stack_for, actions, self.play(actions))
+
+
+def games(*names):
+    """Return a fixture: the card games of these names, in all three levels."""
+    levels = [name + level for name in names for level in ("Easy", "Medium", "Hard")]
+
+    @pytest.fixture(scope="module", params=levels)
+    def game(request):
+        env, _ = envs.make(f"popgym/{request.param}")
+        play = player(env)
+        theirs = getattr(popgym_envs, request.param)()
+        return Game(request.param, env, theirs, play, play(random_actions(env)))
+
+    return game
+
+
+def play_legacy(env, num_steps):
+    """Return a function that plays, and a random record, whose episodes have ``num_steps``."""
+    envs.check_environment(env, env.default_params)
+    play = player(env)
+    random = play(random_actions(env))
+    assert_episodes_of(num_steps, random)
+    return play, random
 
 
 def in_one_array(obs):
@@ -105,7 +155,8 @@ def assert_lanes_lock_step(theirs, lay, layouts, actions, obs, final, *signals):
     np.testing.assert_array_equal(obs, np.where(ended, 0, final))
 
 
-def assert_ends_with_last_step_only(played):
+def assert_episodes_of(num_steps, played):
+    assert played.reward.shape == (EPISODES, num_steps)
     assert not played.truncated.any()
     assert not played.terminated[:, :-1].any()
     assert played.terminated[:, -1].all()

@@ -2,19 +2,8 @@
 
 import jax.numpy as jnp
 import numpy as np
+import popgym_lockstep as lockstep
 import pytest
-from popgym import envs as popgym_envs
-from popgym_lockstep import (
-    EPISODES,
-    KEY,
-    assert_ends_with_last_step_only,
-    assert_lock_step,
-    assert_return,
-    assert_shuffled,
-    player,
-    random_actions,
-    stack,
-)
 
 import envs
 from envs.fixed import NoParams
@@ -22,17 +11,10 @@ from envs.popgym.autoencode import PLAY, WATCH, Autoencode
 from envs.popgym.card_game import EnvState
 from envs.popgym.deck import ordered_deck
 
-DECKS = {"Easy": 1, "Medium": 2, "Hard": 3}
 TABLE = EnvState(deck=ordered_deck(1, 4), time=jnp.int32(0))  # 0 1 2 3 0 1 ...
 
 
-@pytest.fixture(scope="module", params=DECKS)
-def game(request):
-    """Return the environments, ours and popgym's, a function that plays, and a random record."""
-    env = Autoencode(DECKS[request.param])
-    play = player(env)
-    theirs = getattr(popgym_envs, f"Autoencode{request.param}")()
-    return env, theirs, play, play(random_actions(env))
+game = lockstep.games("Autoencode")
 
 
 def perfect_answers(cards):
@@ -41,12 +23,11 @@ def perfect_answers(cards):
 
 
 def test_episode_shows_a_shuffled_deck_and_ends_when_it_is_recited(game):
-    env, _, _, random = game
+    _, env, _, _, random = game
     size = 52 * env.num_decks
     modes, suits = np.moveaxis(random.obs, -1, 0)
-    assert random.reward.shape == (EPISODES, 2 * size - 1)
-    assert_ends_with_last_step_only(random)
-    assert_shuffled(suits[:, :size], 4)
+    lockstep.assert_episodes_of(2 * size - 1, random)
+    lockstep.assert_shuffled(suits[:, :size], 4)
     assert (modes[:, : size - 1] == WATCH).all()
     assert (modes[:, size - 1 :] == PLAY).all()  # the last card is shown in it
     assert not suits[:, size:].any()
@@ -54,27 +35,21 @@ def test_episode_shows_a_shuffled_deck_and_ends_when_it_is_recited(game):
 
 
 def test_perfect_player_gets_one(game):
-    env, _, play, random = game
+    _, env, _, play, random = game
     answers = perfect_answers(random.obs[:, : env.num_cards, 1])
-    assert_return(play(answers), 1, env.num_cards)
-    assert_return(play((answers + 1) % 4), -1, env.num_cards)
+    lockstep.assert_return(play(answers), 1, env.num_cards)
+    lockstep.assert_return(play((answers + 1) % 4), -1, env.num_cards)
 
 
 @pytest.mark.parametrize("who", ["random", "perfect"])
 def test_lock_step_with_popgym(game, who):
-    env, theirs, play, random = game
-    cards = random.obs[:, : env.num_cards, 1]
-    actions = random_actions(env) if who == "random" else perfect_answers(cards)
-    played = random if who == "random" else play(actions)
-
-    def stack_for(episode):
-        stack(theirs.deck, cards[episode], theirs.deck.suits_idx)
-
-    assert_lock_step(theirs, stack_for, actions, played)
+    deck, cards = game.theirs.deck, game.random.obs[:, : game.env.num_cards, 1]
+    actions = lockstep.random_actions(game.env) if who == "random" else perfect_answers(cards)
+    game.assert_lock_step(actions, (deck, cards, deck.suits_idx))
 
 
 def test_spaces_are_those_of_popgym(game):
-    env, theirs, *_ = game
+    _, env, theirs, *_ = game
     params = env.default_params
     envs.check_environment(env, params)
     assert env.action_space(params).n == theirs.action_space.n
@@ -94,7 +69,7 @@ def test_spaces_are_those_of_popgym(game):
 )
 def test_by_hand(time, action, reward, obs):
     state = TABLE.replace(time=jnp.int32(time))
-    found, _, paid, terminated, _ = Autoencode().step_env(KEY, state, action, NoParams())
+    found, _, paid, terminated, _ = Autoencode().step_env(lockstep.KEY, state, action, NoParams())
     assert float(paid) == pytest.approx(reward)
     assert tuple(int(part) for part in found) == obs
     assert bool(terminated) is (time == 102)
@@ -102,24 +77,20 @@ def test_by_hand(time, action, reward, obs):
 
 def test_legacy_shows_the_last_card_only_and_asks_for_the_first_twice():
     env = Autoencode(legacy=True)
-    envs.check_environment(env, env.default_params)
-    play = player(env)
-    random = play(random_actions(env))
-    assert random.reward.shape == (EPISODES, 105)
-    assert_ends_with_last_step_only(random)
+    play, random = lockstep.play_legacy(env, 105)
     assert not random.obs[:, :52].any()
     assert (random.obs[:, 52:] == random.obs[:, 52:53]).all()
     np.testing.assert_array_equal(random.obs[:, 52].sum(1), 1)
 
     # The cards are never seen: whatever answer paid is the card.
-    constant = np.ones((EPISODES, 105), np.int32)
+    constant = np.ones((lockstep.EPISODES, 105), np.int32)
     paid = np.stack([play(suit * constant).reward for suit in range(4)], axis=2) > 0
-    np.testing.assert_array_equal(paid.sum(2), [[0] * 52 + [1] * 53] * EPISODES)
+    np.testing.assert_array_equal(paid.sum(2), [[0] * 52 + [1] * 53] * lockstep.EPISODES)
     recited = paid.argmax(2)[:, 52:]
-    assert_shuffled(recited[:, 51::-1], 4)
+    lockstep.assert_shuffled(recited[:, 51::-1], 4)
     np.testing.assert_array_equal(recited[:, 52], recited[:, 51])
     np.testing.assert_array_equal(recited[:, 0], random.obs[:, 52].argmax(1))
-    assert_return(play(np.pad(recited, ((0, 0), (52, 0))).astype(np.int32)), 53 / 52, 53)
+    lockstep.assert_return(play(np.pad(recited, ((0, 0), (52, 0))).astype(np.int32)), 53 / 52, 53)
 
 
 @pytest.mark.parametrize(

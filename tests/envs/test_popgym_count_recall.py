@@ -2,19 +2,8 @@
 
 import jax.numpy as jnp
 import numpy as np
+import popgym_lockstep as lockstep
 import pytest
-from popgym import envs as popgym_envs
-from popgym_lockstep import (
-    EPISODES,
-    KEY,
-    assert_ends_with_last_step_only,
-    assert_lock_step,
-    assert_return,
-    assert_shuffled,
-    player,
-    random_actions,
-    stack,
-)
 from scipy import stats
 
 import envs
@@ -24,16 +13,7 @@ from envs.popgym.count_recall import CountRecall
 from envs.popgym.deck import ordered_deck
 from ssmrl.errors import UsageError
 
-LEVELS = {"Easy": (1, 2), "Medium": (2, 4), "Hard": (4, 13)}
-
-
-@pytest.fixture(scope="module", params=LEVELS)
-def game(request):
-    """Return the environments, ours and popgym's, a function that plays, and a random record."""
-    env = CountRecall(*LEVELS[request.param])
-    play = player(env)
-    theirs = getattr(popgym_envs, f"CountRecall{request.param}")()
-    return env, theirs, play, play(random_actions(env))
+game = lockstep.games("CountRecall")
 
 
 def counts(env, obs, ignored=0):
@@ -45,49 +25,44 @@ def counts(env, obs, ignored=0):
 
 
 def test_episode_deals_two_shuffled_piles_and_ends_with_the_last_cards(game):
-    env, _, _, random = game
-    assert random.reward.shape == (EPISODES, 52 * env.num_decks - 1)
-    assert_ends_with_last_step_only(random)
-    assert_shuffled(random.obs[..., 0], env.num_kinds)
-    assert_shuffled(random.obs[..., 1], env.num_kinds)
+    _, env, _, _, random = game
+    lockstep.assert_episodes_of(52 * env.num_decks - 1, random)
+    lockstep.assert_shuffled(random.obs[..., 0], env.num_kinds)
+    lockstep.assert_shuffled(random.obs[..., 1], env.num_kinds)
 
 
 def test_values_and_queries_are_independent(game):
     """Matches of two whole piles: mean N/k, variance (N/k)² (k - 1)/(N - 1)."""
-    env, _, _, random = game
+    _, env, _, _, random = game
     size, kinds = env.num_cards, env.num_kinds
     matches = (random.obs[..., 0] == random.obs[..., 1]).sum(1)
     variance = (size / kinds) ** 2 * (kinds - 1) / (size - 1)
-    assert abs(matches.mean() - size / kinds) < 5 * np.sqrt(variance / EPISODES)
-    spread = matches.var(ddof=1) / variance * (EPISODES - 1)
-    assert 1e-5 < stats.chi2.sf(spread, EPISODES - 1) < 1 - 1e-5
+    assert abs(matches.mean() - size / kinds) < 5 * np.sqrt(variance / lockstep.EPISODES)
+    spread = matches.var(ddof=1) / variance * (lockstep.EPISODES - 1)
+    assert 1e-5 < stats.chi2.sf(spread, lockstep.EPISODES - 1) < 1 - 1e-5
 
 
 def test_perfect_player_gets_one(game):
-    env, _, play, random = game
+    _, env, _, play, random = game
     answers = counts(env, random.obs)
-    assert_return(play(answers), 1, env.num_steps)
-    assert_return(play((answers + 1) % env.num_actions), -1, env.num_steps)
+    lockstep.assert_return(play(answers), 1, env.num_steps)
+    lockstep.assert_return(play((answers + 1) % env.num_actions), -1, env.num_steps)
 
 
 @pytest.mark.parametrize("who", ["random", "half right", "perfect"])
 def test_lock_step_with_popgym(game, who):
-    env, theirs, play, random = game
+    _, env, theirs, _, random = game
     right = counts(env, random.obs)
-    wrong = random_actions(env)
+    wrong = lockstep.random_actions(env)
     guesses = np.random.default_rng(1).random(right.shape) < 0.5
     actions = {"random": wrong, "half right": np.where(guesses, wrong, right), "perfect": right}
-    played = play(actions[who])
-
-    def stack_for(episode):
-        stack(theirs.value_deck, played.obs[episode, :, 0], theirs.deck_idx_type)
-        stack(theirs.query_deck, played.obs[episode, :, 1], theirs.deck_idx_type)
-
-    assert_lock_step(theirs, stack_for, actions[who], played)
+    decks = (theirs.value_deck, theirs.query_deck)
+    piles = [(deck, random.obs[..., i], theirs.deck_idx_type) for i, deck in enumerate(decks)]
+    game.assert_lock_step(actions[who], *piles)
 
 
 def test_spaces_are_those_of_popgym(game):
-    env, theirs, *_ = game
+    _, env, theirs, *_ = game
     params = env.default_params
     envs.check_environment(env, params)
     assert env.action_space(params).n == theirs.action_space.n
@@ -111,7 +86,7 @@ TABLE = EnvState(deck=jnp.stack([ordered_deck(1, 2), 1 - ordered_deck(1, 2)]), t
 )
 def test_by_hand(dealt, action, reward):
     state = TABLE.replace(time=jnp.int32(dealt - 1))
-    _, _, found, terminated, _ = CountRecall().step_env(KEY, state, action, NoParams())
+    _, _, found, terminated, _ = CountRecall().step_env(lockstep.KEY, state, action, NoParams())
     assert float(found) == pytest.approx(reward)
     assert bool(terminated) is (dealt == 51)
 
@@ -126,13 +101,9 @@ def test_the_card_in_sight_counts_by_popgyms_rules_only(legacy, count):
 
 def test_legacy_knows_two_actions_and_one_step_more():
     env = CountRecall(legacy=True)
-    envs.check_environment(env, env.default_params)
-    play = player(env)
-    random = play(random_actions(env))
+    play, random = lockstep.play_legacy(env, 52)
     assert env.action_space(env.default_params).n == 2
-    assert random.reward.shape == (EPISODES, 52)
-    assert_ends_with_last_step_only(random)
-    assert_shuffled(random.obs[:, :52, 0], 2)
+    lockstep.assert_shuffled(random.obs[:, :52, 0], 2)
     np.testing.assert_array_equal(random.obs[:, 52], random.obs[:, 51])
     answers = counts(env, random.obs, ignored=1)
     best = play(np.minimum(answers, 1))

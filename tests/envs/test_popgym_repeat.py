@@ -3,19 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import popgym_lockstep as lockstep
 import pytest
-from popgym import envs as popgym_envs
-from popgym_lockstep import (
-    EPISODES,
-    KEY,
-    assert_ends_with_last_step_only,
-    assert_lock_step,
-    assert_return,
-    assert_shuffled,
-    player,
-    random_actions,
-    stack,
-)
 
 import envs
 from envs.fixed import NoParams
@@ -35,12 +24,7 @@ LENGTHS = {
 }
 
 
-@pytest.fixture(scope="module", params=LENGTHS)
-def game(request):
-    """Return the name, the environment, a function that plays, and a random game's record."""
-    env, _ = envs.make(f"popgym/{request.param}")
-    play = player(env)
-    return request.param, env, play, play(random_actions(env))
+game = lockstep.games("RepeatPrevious", "RepeatFirst")
 
 
 def perfect_answers(env, cards):
@@ -54,38 +38,30 @@ def perfect_answers(env, cards):
 
 
 def test_episode_deals_a_shuffled_deck_and_ends_with_the_last_card(game):
-    name, env, _, random = game
-    assert env.num_steps == LENGTHS[name]
-    assert_ends_with_last_step_only(random)
-    assert_shuffled(random.obs, 4)
+    name, _, _, _, random = game
+    lockstep.assert_episodes_of(LENGTHS[name], random)
+    lockstep.assert_shuffled(random.obs, 4)
 
 
 def test_perfect_player_gets_one(game):
-    _, env, play, random = game
+    _, env, _, play, random = game
     answers = perfect_answers(env, random.obs)
     paid = env.num_cards - getattr(env, "k", 1)
     perfect = play(answers)
     np.testing.assert_array_equal(perfect.obs, random.obs)  # actions do not touch the deck
-    assert_return(perfect, 1, paid)
-    assert_return(play((answers + 1) % 4), -1, paid)
+    lockstep.assert_return(perfect, 1, paid)
+    lockstep.assert_return(play((answers + 1) % 4), -1, paid)
 
 
 @pytest.mark.parametrize("who", ["random", "perfect"])
 def test_lock_step_with_popgym(game, who):
-    name, env, play, random = game
-    theirs = getattr(popgym_envs, name)()
-    actions = random_actions(env) if who == "random" else perfect_answers(env, random.obs)
-    played = random if who == "random" else play(actions)
-
-    def stack_for(episode):
-        stack(theirs.deck, played.obs[episode], theirs.deck.suits_idx)
-
-    assert_lock_step(theirs, stack_for, actions, played)
+    env, deck, cards = game.env, game.theirs.deck, game.random.obs
+    actions = lockstep.random_actions(env) if who == "random" else perfect_answers(env, cards)
+    game.assert_lock_step(actions, (deck, cards, deck.suits_idx))
 
 
 def test_spaces_are_those_of_popgym(game):
-    name, env, *_ = game
-    theirs = getattr(popgym_envs, name)()
+    _, env, theirs, *_ = game
     params = env.default_params
     assert env.observation_space(params).n == theirs.observation_space.n
     assert env.action_space(params).n == theirs.action_space.n
@@ -104,7 +80,7 @@ def test_spaces_are_those_of_popgym(game):
 def test_repeat_previous_by_hand(dealt, action, reward):
     env = RepeatPrevious(num_decks=1, k=4)
     state = EnvState(deck=ordered_deck(1, 4), time=jnp.int32(dealt - 1))
-    _, state, found, terminated, _ = env.step_env(KEY, state, action, NoParams())
+    _, state, found, terminated, _ = env.step_env(lockstep.KEY, state, action, NoParams())
     assert float(found) == pytest.approx(reward)
     assert bool(terminated) is (dealt == 51)
 
@@ -112,7 +88,7 @@ def test_repeat_previous_by_hand(dealt, action, reward):
 @pytest.mark.parametrize(("action", "reward"), [(0, 1 / 51), (2, -1 / 51)])
 def test_repeat_first_by_hand(action, reward):
     state = EnvState(deck=ordered_deck(1, 4), time=jnp.int32(6))
-    _, _, found, terminated, _ = RepeatFirst(1).step_env(KEY, state, action, NoParams())
+    _, _, found, terminated, _ = RepeatFirst(1).step_env(lockstep.KEY, state, action, NoParams())
     assert float(found) == pytest.approx(reward)
     assert not terminated
 
@@ -120,30 +96,26 @@ def test_repeat_first_by_hand(action, reward):
 def test_first_cards_are_uniform():
     """Chi-square over four suits: 3 degrees of freedom, p(> 21) < 1e-4."""
     env, params = envs.make("popgym/RepeatFirstEasy")
-    obs, _ = jax.vmap(env.reset, (0, None))(jax.random.split(KEY, 4000), params)
+    obs, _ = jax.vmap(env.reset, (0, None))(jax.random.split(lockstep.KEY, 4000), params)
     assert (((np.bincount(obs) - 1000) ** 2) / 1000).sum() < 21
 
 
 @pytest.mark.parametrize("dealt", [8, 9])
 def test_an_empty_deck_stays_as_it_is(dealt):
     deck = jnp.arange(8, dtype=jnp.int8)
-    assert draw(KEY, deck, jnp.int32(dealt)).tolist() == deck.tolist()
+    assert draw(lockstep.KEY, deck, jnp.int32(dealt)).tolist() == deck.tolist()
 
 
 @pytest.mark.parametrize("env", [RepeatFirst(legacy=True), RepeatPrevious(legacy=True)])
 def test_legacy_has_one_step_more_and_a_longer_lag(env):
-    envs.check_environment(env, env.default_params)
-    play = player(env)
-    random = play(random_actions(env))
-    assert random.reward.shape == (EPISODES, 52)
-    assert_ends_with_last_step_only(random)
+    play, random = lockstep.play_legacy(env, 52)
     np.testing.assert_array_equal(random.obs[:, 52], random.obs[:, 51])
-    assert_shuffled(random.obs[:, :52], 4)
+    lockstep.assert_shuffled(random.obs[:, :52], 4)
     answers = perfect_answers(env, random.obs)
     if isinstance(env, RepeatFirst):
-        assert_return(play(answers), 52 / 51, 52)
+        lockstep.assert_return(play(answers), 52 / 51, 52)
         return
-    assert_return(play(answers), 1, 48)
+    lockstep.assert_return(play(answers), 1, 48)
     assert not random.reward[:, :4].any()  # four cards ago, there is none yet
     popgyms = perfect_answers(RepeatPrevious(), random.obs[:, :52])
     too_recent = play(np.pad(popgyms, ((0, 0), (0, 1)))).reward.sum(1)
