@@ -168,3 +168,65 @@ class Mixed(Probe):
 
     def action_space(self, params=None):
         return Box(5.0, 10.0, (2,))
+
+
+class Aim(Probe):
+    """Pays most for the action a share ``cue`` of the way from ``low`` to ``high``, 1/4 or 3/4.
+
+    The share is that of the next of ``steps`` marks, so that tasks of different bounds pay the
+    same to the last bit.
+    """
+
+    def __init__(self, low: float = -1.0, high: float = 1.0, steps: int = 256):
+        super().__init__()
+        self.low, self.high, self.steps = low, high, steps
+
+    @property
+    def default_params(self) -> Params:
+        return Params(length=4)
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        share = (action[0] - self.low) / (self.high - self.low)
+        share = jnp.round(share * self.steps) / self.steps
+        return -jnp.square(share - 0.25 - state.cue / 2)
+
+    def observe(self, key: Any, state: State, action: Any, params: Params) -> jax.Array:
+        return 2.0 * state.cue[None] - 1.0
+
+    def action_space(self, params: Params | None = None) -> spaces.Space:
+        return spaces.Box(self.low, self.high, (1,))
+
+
+class Catch(Probe):
+    """Bytes [10, 10, 1] show a ball that falls and a paddle in the last row, ±1 for catching it.
+
+    ``cue`` holds ball and paddle: 10 times one column plus the other.
+    """
+
+    @property
+    def default_params(self) -> Params:
+        return Params(length=9)
+
+    def reset_env(self, key: jax.Array, params: Params) -> tuple[jax.Array, State]:
+        state = State(time=jnp.int32(0), cue=jax.random.randint(key, (), 0, 100))
+        return self.observe(key, state, None, params), state
+
+    def step_env(self, key: Any, state: State, action: Any, params: Params) -> tuple:
+        ball, paddle = state.cue // 10, state.cue % 10
+        paddle = jnp.clip(paddle + action - 1, 0, 9)
+        return super().step_env(key, state.replace(cue=10 * ball + paddle), action, params)
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        caught = jnp.where(state.cue // 10 == state.cue % 10, 1.0, -1.0)
+        return jnp.where(state.time == params.length - 1, caught, 0.0)
+
+    def observe(self, key: Any, state: State, action: Any, params: Params) -> jax.Array:
+        pixels = jnp.zeros((10, 10, 1), jnp.uint8)
+        pixels = pixels.at[state.time, state.cue // 10].set(255)
+        return pixels.at[9, state.cue % 10].set(128)
+
+    def observation_space(self, params: Params) -> spaces.Box:
+        return spaces.Box(0, 255, (10, 10, 1), jnp.uint8)
+
+    def action_space(self, params: Params | None = None) -> spaces.Space:
+        return spaces.Discrete(3)

@@ -6,15 +6,19 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ssmrl.nets.affine import add_bias
 from ssmrl.nets.mlp import MLP
 
 
 class ConvEncoder(nn.Module):
     """Convolutions over the image in a flat observation, then an MLP: [..., F] -> [..., sizes[-1]].
 
-    The MLP sees the last feature map and beside it all else that the observation holds. Works in
-    the dtype of its input; parameters are float32.
+    Blocks of pixels that do not overlap become cells with 32 features each, until no side has
+    more than ten; a convolution of 3 x 3 over the cells follows, with 16 features as in MinAtar
+    (Young & Tian 2019). The MLP sees all of these, and beside them what else the observation
+    holds. Works in the dtype of its input; parameters are float32.
+
+    Convolutions are written as matrix products: in a loop XLA's own take 6 to 200 times as long
+    on a CPU.
 
     Args:
         offset: where the image begins in the observation, in row-major order.
@@ -29,40 +33,38 @@ class ConvEncoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         height, width, channels = self.shape
-        before, image, after = jnp.split(
-            x, (self.offset, self.offset + height * width * channels), axis=-1
-        )
-        image = image.reshape(-1, *self.shape)
-        for i, (kernel, stride) in enumerate(convolutions(height, width)):
-            image = nn.leaky_relu(self._convolved(image, i, kernel, stride))
-        seen = image.reshape(*x.shape[:-1], -1)
+        ends = (self.offset, self.offset + height * width * channels)
+        before, image, after = jnp.split(x, ends, axis=-1)
+        cells = image.reshape(-1, *self.shape)
+        for i, side in enumerate(block_sides(height, width)):
+            cells = MLP((32,), name=f"Blocks_{i}")(_blocks(cells, side))
+        cells = MLP((16,), name="Cells")(_neighbourhoods(cells))
+        seen = cells.reshape(*x.shape[:-1], -1)
         return MLP(self.sizes, name="MLP")(jnp.concatenate([seen, before, after], axis=-1))
 
-    def _convolved(self, image: jax.Array, i: int, kernel: int, stride: int) -> jax.Array:
-        features = 16 if i == 0 else 32
-        y = nn.Conv(
-            *(features, (kernel, kernel), (stride, stride)),
-            use_bias=False,
-            dtype=image.dtype,
-            kernel_init=nn.initializers.orthogonal(2**0.5),
-            name=f"Conv_{i}",
-        )(image)
-        return add_bias(y, self.param(f"bias_{i}", nn.initializers.zeros, (features,)))
+
+def block_sides(height: int, width: int) -> list[int]:
+    """Return the sides of the blocks, layer by layer: 128 pixels shrink to 32, 16 and 8."""
+    longer, sides = max(height, width), []
+    while longer > 10:
+        sides.append(4 if longer > 32 else 2)
+        longer = -(-longer // sides[-1])
+    return sides
 
 
-def convolutions(height: int, width: int) -> list[tuple[int, int]]:
-    """Return kernel size and stride of each: strides until the longer side is 10 or less.
-
-    A grid of 10 cells keeps its cells (as in MinAtar, Young & Tian 2019); frames shrink as
-    in Mnih et al. 2015, 128 pixels to 32, 16 and 8.
-    """
-    side, layers = max(height, width), []
-    if side > 32:
-        side, layers = _shrunk(side, 4), [(8, 4)]
-    while side > 10:
-        side, layers = _shrunk(side, 2), [*layers, (4, 2)]
-    return [*layers, (3, 1)]
+def _blocks(image: jax.Array, side: int) -> jax.Array:
+    """Return the pixels of each block, [N, ceil(H/side), ceil(W/side), side * side * C]."""
+    n, height, width, channels = image.shape
+    rows, columns = -(-height // side), -(-width // side)
+    missing = (0, rows * side - height), (0, columns * side - width)
+    image = jnp.pad(image, ((0, 0), *missing, (0, 0)))
+    image = image.reshape(n, rows, side, columns, side, channels).transpose(0, 1, 3, 2, 4, 5)
+    return image.reshape(n, rows, columns, -1)
 
 
-def _shrunk(side: int, stride: int) -> int:
-    return -(-side // stride)
+def _neighbourhoods(cells: jax.Array) -> jax.Array:
+    """Return each cell with its eight neighbours, zeros beyond the edge: [N, H, W, 9 * C]."""
+    _, height, width, _ = cells.shape
+    padded = jnp.pad(cells, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifts = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return jnp.concatenate(shifts, axis=-1)
