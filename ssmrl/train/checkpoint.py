@@ -12,7 +12,12 @@ import orbax.checkpoint as ocp
 import tensorstore
 
 from ssmrl.errors import UsageError
+from ssmrl.train.disk import check_room
 from ssmrl.train.run_folder import unused
+from ssmrl.train.sizes import bytes_of
+
+
+FILES_ABOUT = 2**20  # bytes of what orbax writes beside the arrays, more than it takes
 
 
 class Checkpoints:
@@ -37,6 +42,8 @@ class Checkpoints:
 
     def save(self, update: int, state: Any) -> None:
         """Write the state; a process killed on the way leaves the older checkpoints as they are."""
+        # Threads of orbax's and tensorstore's print what they meet at a full disk.
+        check_room(self._folder, bytes_of(state) + FILES_ABOUT)
         if not self._manager.save(update, args=ocp.args.StandardSave(_without_empty(state))):
             raise RuntimeError(f"orbax did not save update {update} in {self._folder}")
         manifest = {"leaves": _leaves(state), "files": self._files(update)}

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,12 @@ def room_on_disk(folder: str | Path, way_out: str) -> Iterator[None]:
         if problem is None:
             raise
         raise TrainingError(f"cannot write in {str(folder)!r}: {problem}; {way_out}") from error
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Raise what writing would, an ``OSError``, where ``folder`` has no room for ``size`` bytes."""
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, _FULL[errno.ENOSPC], str(folder))
 
 
 def full_disk(error: BaseException | None, depth: int = 20) -> str | None:

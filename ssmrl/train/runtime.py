@@ -15,8 +15,10 @@ def set_up_jax() -> None:
 
     jax.config.update("jax_enable_x64", False)
     enable_compilation_cache()
-    # Orbax warns there of damaged checkpoints, of which we tell in our own words.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Where orbax warns of damaged checkpoints, and leaves behind what fails at a full disk: both
+    # are told in our own words.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def enable_compilation_cache() -> None:
