@@ -16,7 +16,6 @@ from ssmrl.train.disk import check_room
 from ssmrl.train.run_folder import unused
 from ssmrl.train.sizes import bytes_of
 
-
 FILES_ABOUT = 2**20  # bytes of what orbax writes beside the arrays, more than it takes
 
 
