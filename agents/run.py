@@ -59,21 +59,27 @@ def load_run(
     folder = RunFolder.open(path)
     experiment = experiment_of(folder, overrides)
     agent = make_agent(experiment)
-    check_memory(experiment, agent)
+    check_memory(experiment, agent, training=False)
     return folder, experiment, agent, restore(experiment, agent, folder)
 
 
-def check_memory(experiment: Experiment, agent: Any) -> None:
+def check_memory(experiment: Experiment, agent: Any, training: bool = True) -> None:
     """Raise ``UsageError`` where states, roll-out or evaluation exceed the device's memory."""
-    own, section = experiment.agent_config, agent_section(experiment.agent)
-    found = [name for name in ("num_envs", "num_steps") if hasattr(own, name)]
-    options = ", ".join(["num_seeds", *(f"{section}.{name}" for name in found)])
     needed = sizes.estimate(agent, experiment.num_seeds)
-    sizes.check_fits(needed, f"{options} or the sizes of layers")
+    if training:
+        sizes.check_fits(needed, options_of_size(experiment))
     needed.pop("roll-out", None)  # gone when the evaluation begins
     seeds, episodes = experiment.num_seeds, experiment.eval_episodes
     needed["evaluation"] = seeds * episodes * bytes_of_episode(agent)
     sizes.check_fits(needed, f"eval_episodes={episodes} or num_seeds={seeds}")
+
+
+def options_of_size(experiment: Experiment) -> str:
+    """Return the names of options that a run's need of memory grows with."""
+    own, section = experiment.agent_config, agent_section(experiment.agent)
+    found = [n for n in ("num_envs", "num_steps", "num_epochs") if hasattr(own, n)]
+    names = ", ".join(["num_seeds", *(f"{section}.{name}" for name in found)])
+    return f"{names} or the sizes of layers"
 
 
 def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: bool = False) -> Any:

@@ -43,7 +43,7 @@ def render(path: str, out: str | None, seed: int, sampled: bool, max_steps: int)
     target = Path(out) if out else Path(path) / "episode.gif"
     if target.suffix != ".gif":
         raise UsageError(f"an episode is written as a .gif, not as {str(target)!r}")
-    _, experiment, agent, state = load_run(path)
+    _, experiment, agent, state = load_run(path, {"eval_episodes": 1})
     if experiment.num_seeds > 1:
         state = jax.tree.map(lambda leaf: leaf[0], state)
     episode = record_episode(agent, state, seed, not sampled, max_steps)

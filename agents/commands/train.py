@@ -21,12 +21,13 @@ from agents.run import (
     default_run_dir,
     experiment_of,
     make_agent,
+    options_of_size,
     restore,
     warn,
 )
 from envs.described import space_to_mapping
 from ssmrl.errors import UsageError
-from ssmrl.train import loop
+from ssmrl.train import loop, sizes
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import Chunk, init_seeds
 from ssmrl.train.config import to_mapping
@@ -110,6 +111,9 @@ def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -
     chunk = Chunk(agent, experiment.num_seeds)
     began = time.monotonic()
     needed = chunk.compile(state)
+    if needed:  # more than could be told before
+        update = needed - sizes.bytes_of(state)
+        sizes.check_fits({"update": update}, options_of_size(experiment))
     size = f"; the update needs {needed / 2**20:,.0f} MiB" if needed else ""
     console.print(f"compiled in {time.monotonic() - began:.1f} s{size}")
     return chunk

@@ -11,7 +11,7 @@ from ssmrl.train.yaml_file import parse_yaml
 LongInt = Annotated[int, "of 64 bits"]  # for what is never put into an array; other ints have 32
 
 _NUMBERS = {int: "a whole number", LongInt: "a whole number", float: "a number"}
-_FLOAT32 = np.finfo(np.float32)
+_LARGEST, _SMALLEST = (float(getattr(np.finfo(np.float32), n)) for n in ("max", "tiny"))
 
 
 class Typed(str):
@@ -27,7 +27,7 @@ def shown(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # numbers of 5,000 digits, nesting without end
-        return f"a {type(value).__name__} too long to show"
+        return "something too long to show"
     return text if len(text) <= 200 else f"{text[:60]}... ({len(text):,} characters)"
 
 
@@ -63,13 +63,13 @@ def _in_range(number: int | float, value: Any, hint: Any, path: str) -> int | fl
 
 def _check_float32(number: int | float, value: Any, path: str) -> None:
     """Raise ``UsageError`` where float32 makes infinity or zero of a number that is neither."""
-    if abs(number) > _FLOAT32.max:  # compares integers of any size exactly
+    if abs(number) > _LARGEST:
         raise UsageError(
-            f"{path} must be a number of 32 bits (at most {_FLOAT32.max:.7g}), not {shown(value)}"
+            f"{path} must be a number of 32 bits (at most {_LARGEST:.7g}), not {shown(value)}"
         )
-    if 0 < abs(number) < _FLOAT32.tiny:
+    if 0 < abs(number) < _SMALLEST:
         raise UsageError(
-            f"{path} must be 0 or a number of 32 bits (at least {_FLOAT32.tiny:.7g}), "
+            f"{path} must be 0 or a number of 32 bits (at least {_SMALLEST:.7g}), "
             f"not {shown(value)}"
         )
 

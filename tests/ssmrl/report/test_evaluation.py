@@ -31,7 +31,7 @@ def act(memory, obs, start, key):
 
 
 def test_first_episodes():
-    play = jax.jit(lambda key: run_episodes(reset, step, act, jnp.zeros(4, int), key))
+    play = jax.jit(lambda key: run_episodes(reset, step, act, jnp.zeros(4, int), key, 20))
     episodes = play(jax.random.key(0))
     assert episodes.finished.all()
     np.testing.assert_array_equal(episodes.lengths, LENGTHS)
