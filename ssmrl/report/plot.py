@@ -20,11 +20,11 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
         raise UsageError(f"picture {str(out)!r} needs a suffix that says its kind, such as .png")
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
-    for label, folder in runs:
+    for _, folder in runs:
         steps, returns = curve(folder.read_rows())
         if not len(steps):
             raise UsageError(f"{str(folder.path)!r} has no finished episode to plot yet")
-        (line,) = axes.plot(steps, np.nanmean(returns, axis=1), label=label)
+        (line,) = axes.plot(steps, np.nanmean(returns, axis=1))
         if returns.shape[1] > 1:
             low, high = np.nanmin(returns, axis=1), np.nanmax(returns, axis=1)
             axes.fill_between(steps, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
@@ -33,7 +33,9 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    for text in axes.legend(frameon=False).get_texts():
+    # With labels of lines, what begins with an underscore would be left out.
+    legend = axes.legend(axes.get_lines(), [label for label, _ in runs], frameon=False)
+    for text in legend.get_texts():
         text.set_parse_math(False)
     try:
         figure.savefig(out, dpi=120)

@@ -1,9 +1,12 @@
 """Small agents to test with."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from agents.cli import main
 from agents.experiment import Experiment, load_experiment
 from agents.ppo import PPO
 from ssmrl.train.config import parse_overrides
@@ -23,6 +26,29 @@ def tiny_experiment(*arguments: str, memory: str = "s5", env: str = "probes:Cue"
 
 
 @pytest.fixture(scope="session")
+def make_experiment() -> Callable[..., Experiment]:
+    """Return a function that makes the experiment of a tiny PPO agent on a probe environment."""
+    return tiny_experiment
+
+
+@pytest.fixture(scope="session")
 def make_agent() -> Callable[..., PPO]:
     """Return a function that makes a tiny PPO agent on a probe environment."""
     return lambda *arguments, **names: PPO(tiny_experiment(*arguments, **names))
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory) -> Path:
+    """Return a run of four updates of 240 steps, with checkpoints after two and four."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    own = ["--ppo.num-envs", "4", "--ppo.num-steps", "60", "--ppo.num-epochs", "1"]
+    ends = ["--eval-episodes", "4", "--total-steps", "960", "--checkpoint-every", "2"]
+    names = ["--memory.name", "mlp", "--run-dir", str(path)]
+    assert main(["train", "quickstart", *TINY, *names, *own, *ends]) == 0
+    return path
+
+
+@pytest.fixture
+def run(trained_run, tmp_path) -> Path:
+    """Return a copy of that run, to be damaged."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))

@@ -1,16 +1,20 @@
 """Curves leave out what no episode ended in, and keep seeds apart."""
 
+import json
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ssmrl.errors import UsageError
+from ssmrl.report import plot
 from ssmrl.report.plot import curve, plot_curves
 from ssmrl.train.run_folder import RunFolder
 
 
 def rows(returns):
     return [
-        {"update": i, "env_steps": 10 * i, "episode_return_mean": value}
+        {"update": i, "env_steps": 10 * i, "seconds": 0.1, "episode_return_mean": value}
         for i, value in enumerate(returns, 1)
     ]
 
@@ -33,9 +37,28 @@ def test_long_curves_are_smoothed_over_the_past():
 
 def test_picture(tmp_path):
     folder = RunFolder.create(tmp_path / "run", {"a": 1})
-    with pytest.raises(UsageError, match="no finished episode"):
-        plot_curves([("s5", folder)], "title", tmp_path / "curve.png")
+    for empty in ([], rows([None, None]), rows([[None, None]])):
+        folder.write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in empty))
+        with pytest.raises(UsageError, match="no finished episode"):
+            plot_curves([("s5", folder)], "title", tmp_path / "curve.png")
+    folder.write("metrics.jsonl", "")
     for row in rows([[0.0, 1.0], [2.0, 3.0]]):
         folder.append_row(row)
     plot_curves([("s5", folder)], "title", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_labels_are_shown_as_typed_and_steps_whole(tmp_path, monkeypatch):
+    """Dollars are no formulae, and a leading underscore hides nothing."""
+    figures = []
+    monkeypatch.setattr(plot, "Figure", lambda **kw: figures.append(Figure(**kw)) or figures[-1])
+    folder = RunFolder.create(tmp_path / "run", {"a": 1})
+    for row in rows([0.0, 1.0]):
+        folder.append_row({**row, "env_steps": row["update"]})
+    labels = ["runs/$x^$[b]", "_hidden", "plain"]
+    plot_curves([(label, folder) for label in labels], "$a_$ [b]", tmp_path / "curve.png")
+    (axes,) = figures[0].axes
+    texts = [axes.title, *axes.get_legend().get_texts()]
+    assert [text.get_text() for text in texts] == ["$a_$ [b]", *labels]
+    assert not any(text.get_parse_math() for text in texts)
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())

@@ -2,12 +2,46 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ssmrl.report.statistics import bootstrap_interval, interquartile_mean, summarise
 
 
 def test_interquartile_mean_drops_the_outer_quarters():
     assert interquartile_mean(np.array([-100.0, 1, 2, 3, 4, 5, 6, 1000])) == pytest.approx(3.5)
+
+
+@pytest.mark.parametrize(
+    ("scores", "by_hand"),
+    [
+        ([0, 3, 9], (0.25 * 0 + 1 * 3 + 0.25 * 9) / 1.5),
+        ([7], 7),
+        ([2, 4], 3),
+        ([5, 1, 2, 4, 3], (0.75 * 2 + 3 + 0.75 * 4) / 2.5),
+        ([0, 1, 2, 3, 4, 9], (0.5 * 1 + 2 + 3 + 0.5 * 4) / 3),
+        ([0, 1, 2, 30], 1.5),
+    ],
+)
+def test_scores_at_the_quartiles_count_in_part(scores, by_hand):
+    assert interquartile_mean(np.array(scores)) == pytest.approx(by_hand)
+
+
+def test_interquartile_mean_of_whole_quarters_is_the_trimmed_mean():
+    """There rliable 1.2.0 agrees, whose ``aggregate_iqm`` is scipy's ``trim_mean``."""
+    scores = np.random.default_rng(0).normal(size=(5, 16))
+    expected = stats.trim_mean(scores, 0.25, axis=1)
+    np.testing.assert_allclose(interquartile_mean(scores), expected, rtol=1e-12)
+    np.testing.assert_allclose(interquartile_mean(scores.T, axis=0), expected, rtol=1e-12)
+
+
+def test_what_is_not_counted_changes_nothing():
+    scores = np.array([[1.0, 2.0, 1e9], [3.0, -1e9, 5.0], [1e9, 1e9, 1e9]])
+    counted = np.array([[1, 1, 0], [1, 0, 1], [0, 0, 0]], bool)
+    summary = summarise(scores, counted)
+    assert (summary.mean, summary.count, summary.unit) == ((1.5 + 4) / 2, 2, "seeds")
+    alone = summarise(scores[:1], counted[:1])
+    assert (alone.mean, alone.count, alone.unit) == (1.5, 2, "episodes")
+    assert summarise(scores, np.zeros((3, 3), bool)) is None
 
 
 def test_one_seed_is_summarised_over_its_episodes():
@@ -28,6 +62,7 @@ def test_several_seeds_are_summarised_over_their_means():
 def test_equal_scores_leave_no_doubt():
     assert summarise(np.ones((5, 3))).iqm_interval == (1.0, 1.0)
     assert summarise(np.array([[0.5]])).mean_interval == (0.5, 0.5)
+    assert summarise(np.full((1, 256), 0.1)).mean_interval == (0.1, 0.1)  # 0.1 is rounded
 
 
 def test_interval_covers_the_mean_about_as_often_as_it_says():

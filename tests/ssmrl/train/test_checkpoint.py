@@ -1,6 +1,8 @@
 """Checkpoints come back bit for bit, or say that they were damaged."""
 
+import json
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -112,6 +114,84 @@ def test_killed_before_the_manifest_was_written(tmp_path):
     Checkpoints(tmp_path).save(1, state(1))
     (tmp_path / "1.json").unlink()
     assert_same(Checkpoints(tmp_path).restore(like())[1], state(1))
+
+
+NO_MANIFEST = {
+    "a list": b"[]",
+    "a number": b"3",
+    "null": b"null",
+    "empty": b"",
+    "binary": b"\xff\x00",
+    "no parts": b"{}",
+    "parts that are none": b'{"leaves": [], "files": 3}',
+    "nested without end": b"[" * 100_000,
+    "5,000 digits": b"9" * 5000,
+}
+
+
+@pytest.mark.parametrize("damage", [*NO_MANIFEST, "folder", "loop"])
+def test_manifest_that_is_none_is_damage(tmp_path, damage):
+    checkpoints = Checkpoints(tmp_path)
+    for update in (1, 2):
+        checkpoints.save(update, state(update))
+    manifest = tmp_path / "2.json"
+    manifest.unlink()
+    if damage == "folder":
+        manifest.mkdir()
+    elif damage == "loop":
+        manifest.symlink_to(manifest)
+    else:
+        manifest.write_bytes(NO_MANIFEST[damage])
+    assert_falls_back(tmp_path, 2)
+
+
+def assert_falls_back(folder, damaged: int) -> None:
+    """Check that 1 comes back, and that the damaged one makes room for another."""
+    checkpoints = Checkpoints(folder)
+    update, restored, warnings = checkpoints.restore(like())
+    assert (update, warnings) == (1, [f"checkpoint {damaged} is damaged and was passed over"])
+    assert_same(restored, state(1))
+    checkpoints.set_aside_after(1)
+    checkpoints.save(damaged, state(7))
+    assert_same(Checkpoints(folder).restore(like())[1], state(7))
+
+
+@pytest.mark.parametrize("lost", ["all", "metadata", "arrays", "index", "a commit"])
+def test_checkpoint_without_manifest_that_is_not_whole(tmp_path, capfd, lost):
+    checkpoints = Checkpoints(tmp_path)
+    for update in (1, 2):
+        checkpoints.save(update, state(update))
+    (tmp_path / "2.json").unlink()
+    noted = tmp_path / "2" / "_CHECKPOINT_METADATA"
+    if lost == "all":
+        shutil.rmtree(tmp_path / "2")
+        (tmp_path / "2").mkdir()
+    elif lost == "a commit":
+        noted.write_text(json.dumps({"commit_timestamp_nsecs": None}))
+    else:
+        parts = {"metadata": noted, "arrays": tmp_path / "2" / "default" / "d"}
+        path = parts.get(lost, tmp_path / "2" / "default" / "manifest.ocdbt")
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert_falls_back(tmp_path, 2)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["file", "loop"])
+def test_something_else_than_a_folder_of_checkpoints(tmp_path, kind):
+    path = tmp_path / "checkpoints"
+    path.write_text("") if kind == "file" else path.symlink_to(path)
+    with pytest.raises(UsageError, match="checkpoints' is no folder of checkpoints"):
+        Checkpoints(path)
+
+
+def test_no_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, state(1))
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 2**20))
+    with pytest.raises(OSError, match="No space left on device"):
+        checkpoints.save(2, state(2))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_nothing_whole_is_an_error(tmp_path):

@@ -7,7 +7,16 @@ import pytest
 import yaml
 
 from ssmrl.errors import UsageError
-from ssmrl.train.config import convert, from_mapping, merge, parse_overrides, to_mapping
+from ssmrl.train.config import (
+    check_divides,
+    check_within,
+    convert,
+    from_mapping,
+    merge,
+    parse_overrides,
+    to_mapping,
+)
+from ssmrl.train.values import LongInt, Typed
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,7 @@ class Outer:
     name: str = "x"
     inner: Inner = Inner()
     free: dict = field(default_factory=dict)
+    long: LongInt = 0
 
 
 @pytest.mark.parametrize(
@@ -75,6 +85,64 @@ def test_mistakes(mapping, sentence):
     with pytest.raises(UsageError) as error:
         from_mapping(Outer, mapping)
     assert str(error.value) == sentence
+
+
+DIGITS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("mapping", "sentence"),
+    [
+        ({"count": 2**31}, "count must fit into 32 bits (at most 2147483647), not 2147483648"),
+        ({"count": "-3e9"}, "count must fit into 32 bits (at most 2147483647), not '-3e9'"),
+        ({"count": "1e999"}, "count must fit into 32 bits (at most 2147483647), not '1e999'"),
+        ({"count": 10**5000}, "count must fit into 32 bits (at most 2147483647), not something"),
+        ({"count": DIGITS}, "count must fit into 32 bits (at most 2147483647), not '99999"),
+        ({"long": 2**63}, f"long must fit into 64 bits (at most {2**63 - 1}), not {2**63}"),
+        ({"inner": {"rate": "1e39"}}, "inner.rate must be a number of 32 bits (at most 3.40"),
+        ({"inner": {"rate": DIGITS}}, "inner.rate must be a number of 32 bits (at most 3.40"),
+        ({"inner": {"rate": "1e400"}}, "inner.rate must be a number of 32 bits (at most 3.40"),
+        ({"inner": {"rate": 10**400}}, "inner.rate must be a number of 32 bits (at most 3.40"),
+        ({"inner": {"rate": -1e-39}}, "inner.rate must be 0 or a number of 32 bits (at least"),
+        ({"inner": {"limit": "inf"}}, "inner.limit must be a number, not 'inf'"),
+        ({"inner": {"sizes": "8,1e12"}}, "inner.sizes must fit into 32 bits (at most"),
+        ({"free": {"a": 2**40}}, "free.a must fit into 32 bits (at most 2147483647), not"),
+        ({"free": {"a": {"b": [1e39]}}}, "free.a.b must be a number of 32 bits (at most"),
+        ({"free": {"a": float("nan")}}, "free.a must be a finite number, not nan"),
+        ({"free": {"a": Typed(DIGITS)}}, "free.a must fit into 32 bits (at most 2147483647), not"),
+    ],
+)
+def test_numbers_out_of_range(mapping, sentence):
+    with pytest.raises(UsageError) as error:
+        from_mapping(Outer, mapping)
+    assert str(error.value).startswith(sentence)
+    assert len(str(error.value)) < 200
+
+
+def test_whole_numbers_are_read_exactly():
+    odd = 2**53 + 1  # which no float is
+    assert from_mapping(Outer, {"long": odd}).long == odd
+    assert from_mapping(Outer, {"long": str(odd)}).long == odd
+    assert from_mapping(Outer, {"long": "9e18", "count": "-2147483648"}).long == 9 * 10**18
+
+
+def test_key_of_a_file_is_overridden_however_it_is_spelt():
+    merged = merge({"some-key": 1, "b-c": {"d-e": 2}}, parse_overrides(["--b-c.d-e", "3"]))
+    assert merged == {"some_key": 1, "b_c": {"d_e": "3"}}
+
+
+def test_divisors_of_large_numbers_are_found_at_once():
+    with pytest.raises(UsageError, match="nearest that do: 2 and 3"):
+        check_divides("part", 4, "whole", 2**31 - 2)
+    with pytest.raises(UsageError, match="nearest that do: 500000000000 and 1000000000000"):
+        check_divides("part", 10**13, "whole", 10**12)
+
+
+def test_range():
+    check_within("--seed", 0, least=0)
+    for value in (-1, 2**31, 10**5000):
+        with pytest.raises(UsageError, match=r"--seed must lie in 0..2147483647, not "):
+            check_within("--seed", value, least=0)
 
 
 def test_option_without_its_value():

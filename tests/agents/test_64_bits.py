@@ -1,0 +1,65 @@
+"""JAX_ENABLE_X64, set for other programs, neither stops training nor changes what is kept."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from agents.ppo import PPO
+from ssmrl.report.evaluation import run_episodes
+
+OPTIONS = ("--ppo.normalise-observations", "--ppo.normalise-rewards", "--ppo.target-kl=0.1")
+
+
+@pytest.mark.parametrize(
+    ("memory", "env", "options"),
+    [
+        ("s5", "probes:Cue", ()),
+        ("s5", "probes:Cue", ("--memory.discretization=bilinear", "--memory.norm=pre")),
+        ("s5", "probes:Cue", ("--memory.c-init=complex_normal", "--memory.glu=half1")),
+        ("gru", "probes:TimeLimit", OPTIONS),
+        ("mlp", "probes:Continuous", ("--ppo.anneal-learning-rate",)),
+        ("mlp", "probes:Factored", OPTIONS),
+        ("s5", "probes:Cue", ("--ppo.compute-dtype=bfloat16",)),
+    ],
+)
+def test_what_is_learnt_has_32_bits(make_experiment, memory, env, options):
+    """Traced in a program of somebody else's that has 64: what the environment makes may follow."""
+    with jax.enable_x64(True):
+        agent = PPO(make_experiment(*options, memory=memory, env=env))
+        state = jax.eval_shape(agent.init, jax.random.key(0))
+        after, _ = jax.eval_shape(agent.update, state)
+        shapes = [[(x.shape, x.dtype) for x in jax.tree.leaves(tree)] for tree in (state, after)]
+        assert shapes[0] == shapes[1]
+        own = (state.params, state.opt_state, state.obs_moments, state.reward_scale, state.hyper)
+        kept = jax.tree.leaves((own, state.actor.memory_state))
+        assert not [x for x in kept if x.dtype in (jnp.float64, jnp.int64)]
+
+        def act(memory_state, obs, start, key):
+            return agent.act(state, memory_state, obs, start, key, False)
+
+        vector = agent.env.with_num(3)
+        played = jax.eval_shape(
+            lambda key: run_episodes(
+                vector.reset, vector.step, act, agent.initial_memory(3), key, 5
+            ),
+            jax.random.key(0),
+        )
+        assert played.returns.dtype == jnp.float32
+
+
+def test_the_command_goes_on_with_32_bits(run):
+    command = [sys.executable, "-m", "agents.cli", "train", "--total-steps", "1200", "--resume"]
+    done = subprocess.run(
+        [*command, str(run)],
+        env={**os.environ, "JAX_ENABLE_X64": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "restored the state after update 4" in done.stdout
+    assert "1,200 / 1,200 steps" in done.stdout
