@@ -57,7 +57,7 @@ def test_bounds_of_actions_change_no_bit_of_what_is_learnt(make_agent):
 
 @pytest.mark.slow
 def test_wide_bounds_are_learnt_as_well_as_narrow_ones(make_agent):
-    """Where every draw of a standard Gaussian is clipped to 5, half the episodes pay -2.25."""
+    """Where every draw of a standard Gaussian is clipped to 5, nothing is learnt: -1.0 to -1.25."""
     found = []
     for bounds in ((), WIDE):
         settings = (*SMALL, *bounds, "--env.params.steps=1_000_000")
@@ -67,7 +67,7 @@ def test_wide_bounds_are_learnt_as_well_as_narrow_ones(make_agent):
     (low, high), (other_low, other_high) = map(interval, found)
     assert low <= other_high
     assert other_low <= high
-    assert np.min(found) > -0.2
+    assert np.min(found) > -0.4
 
 
 def test_bytes_are_learnt_from(make_agent):
