@@ -177,7 +177,7 @@ class Aim(Probe):
     same to the last bit.
     """
 
-    def __init__(self, low: float = -1.0, high: float = 1.0, steps: int = 256):
+    def __init__(self, low: float = -1.0, high: float = 1.0, steps: int = 8):
         super().__init__()
         self.low, self.high, self.steps = low, high, steps
 
