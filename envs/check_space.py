@@ -102,4 +102,5 @@ def _is_real(dtype: Any) -> bool:
 
 def _words(space: Any) -> str:
     package = type(space).__module__.partition(".")[0]  # gymnasium's spaces look like gymnax's
-    return repr(space) if package == "builtins" else f"{space!r} of {package}"
+    words = f"a {type(space).__name__}" if " object at 0x" in repr(space) else repr(space)
+    return words if package == "builtins" else f"{words} of {package}"
