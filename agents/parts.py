@@ -45,8 +45,14 @@ class NetworkConfig:
 
 def make_environment(config: EnvConfig) -> VectorEnv:
     """Return the environment, wrapped; raise ``UsageError`` where it breaks the contract."""
-    env, params = envs.make(config.name, **config.params)
-    envs.check_environment(env, params)
+    try:
+        env, params = envs.make(config.name, **config.params)
+        envs.check_environment(env, params)
+    except UsageError as error:
+        if error.__cause__ is None or not is_foreign(config.name):
+            raise
+        way_out = f"try it with: ssmrl check {config.name}"
+        raise UsageError(f"{error}; {way_out}") from error.__cause__
     return VectorEnv(wrap_as_configured(env, config), params)
 
 

@@ -1,34 +1,85 @@
 """Bring environments with other step signatures to the contract of gymnax 1.x."""
 
+import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from gymnax.environments.environment import Environment
 
+from envs.check_space import check_action_space, like_action
+from envs.dependence import depends
 from envs.fixed import NoParams
 from envs.spaces import Space
 from envs.wrappers.base import Transition, Wrapper, name_of
-from ssmrl.errors import UsageError
+
+# Where old classes have the steps of an episode in their state, and the limit in their parameters.
+TIME_LIMITS = (("time", "max_steps_in_episode"), ("timestep", "max_timesteps"))
 
 
 def is_legacy(env: Any, params: Any) -> bool:
-    """Return whether ``env.step`` returns the five values of old gymnax; nothing is compiled.
+    """Return whether ``env`` is written for gymnax before 1.0; nothing is compiled.
 
-    Raises ``UsageError`` where ``env`` lacks a method that every environment has.
+    It is where its own ``step`` returns five values. A class that inherits the ``step`` of gymnax's
+    own base is given six, whatever it was written for, and its ``step_env`` returns five either
+    way: in 1.x the fourth is ``terminated``, and the base adds the time limit by ``is_truncated``;
+    before, it was ``done`` with the time limit, if any, folded in. Such a class
+
+    1. is of 1.x where it overrides ``is_terminated`` or ``is_truncated``, which are new there;
+    2. is old where it overrides ``is_terminal``, to which the old base looked;
+    3. is old where the base's ``is_truncated`` would find no ``time`` in its state, or no
+       ``max_steps_in_episode`` in ``params``;
+    4. is old where the fourth value depends on ``params.max_steps_in_episode``;
+    5. is of 1.x in all other cases.
     """
-    for method in ("reset", "step", "action_space", "observation_space"):
-        if not hasattr(env, method):
-            raise UsageError(f"{name_of(env)!r} is not an environment: it has no {method!r}")
+    if getattr(type(env), "step", None) is Environment.step:
+        return _is_old_class(env, params)
 
-    def one_step(key):
+    def one_step(key: jax.Array, action: jax.Array) -> Any:
         _, state = call_with_params(env.reset, key, params=params)
-        action = _space_of(env.action_space, params).sample(key)
         return call_with_params(env.step, key, state, action, params=params)
 
-    step = jax.eval_shape(one_step, jax.random.key(0))
+    step = jax.eval_shape(one_step, jax.random.key(0), _like_action(env, params))
     return isinstance(step, tuple) and len(step) == 5
+
+
+def _is_old_class(env: Any, params: Any) -> bool:
+    if _overrides(env, "is_terminated") or _overrides(env, "is_truncated"):
+        return False
+    if _overrides(env, "is_terminal") or not hasattr(params, "max_steps_in_episode"):
+        return True
+    _, state = jax.eval_shape(lambda key: env.reset_env(key, params), jax.random.key(0))
+    return not hasattr(state, "time") or _flag_depends_on("max_steps_in_episode", env, params)
+
+
+def _overrides(env: Any, name: str) -> bool:
+    """Return whether the class of ``env`` has a method, and not only that of gymnax's base.
+
+    Asked of the class: a wrapper that passes on attributes would lend its inner environment's.
+    """
+    return getattr(type(env), name, None) not in (None, getattr(Environment, name))
+
+
+def _flag_depends_on(limit: str, env: Any, params: Any) -> bool:
+    """Return whether the fourth value of ``step_env`` depends on the field ``limit``."""
+
+    def flag(value: jax.Array, action: jax.Array) -> Any:
+        changed = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: value if jax.tree_util.keystr(path) == f".{limit}" else leaf, params
+        )
+        key = jax.random.key(0)
+        _, state = call_with_params(env.reset_env, key, params=params)
+        return call_with_params(env.step_env, key, state, action, params=changed)[3]
+
+    return any(depends(flag, getattr(params, limit), _like_action(env, params)))
+
+
+def _like_action(env: Any, params: Any) -> jax.ShapeDtypeStruct:
+    space = _space_of(env.action_space, params)
+    check_action_space(f"environment {name_of(env)!r}: the action space", space)
+    return like_action(space)
 
 
 def call_with_params(function: Callable[..., Any], *arguments: Any, params: Any) -> Any:
@@ -45,22 +96,26 @@ class LegacyGymnax(Wrapper):
 
     Where the class of ``env`` has ``step_env`` and ``reset_env``, as those of gymnax before 1.0
     have, the auto-reset happens here and ``final_observation`` is the true last observation. The
-    old flag is split: an end with ``state.time >= params.max_steps_in_episode`` is a truncation
-    (a natural end exactly on the limit too: the old flag cannot tell the two apart), any other a
-    termination.
+    old flag is split into truncations, where the time limit is over, and terminations. Whether it
+    is over says ``info["truncated"]`` where ``step_env`` gives that; otherwise the state's ``time``
+    against ``params.max_steps_in_episode``, or ``timestep`` against ``max_timesteps``, where the
+    flag depends on that limit. A natural end exactly on the limit counts as a truncation: the old
+    flag cannot tell the two apart. Without a limit that is known every end is a termination.
 
     Where there is only a ``step`` that resets by itself, the last observation and state are out
-    of reach: every end counts as a termination, and ``final_observation`` is the observation
-    that ``step`` returned, the first of the next episode.
+    of reach (``final_observation_is_lost``): every end counts as a termination, and
+    ``final_observation`` is the observation that ``step`` returned, the first of the next episode.
 
     ``reset``, ``step`` and the spaces may take ``params`` or not; an environment without
-    ``default_params`` gets ``NoParams()``.
+    ``default_params`` gets ``NoParams()``. ``step_env`` is traced here, with these parameters.
     """
 
     def __init__(self, env: Any):
-        super().__init__(env)
-        # Asked of the class: a wrapper that passes on attributes would lend its inner step_env.
-        self._resets_here = all(hasattr(type(env), name) for name in ("step_env", "reset_env"))
+        super().__init__(_with_discount(env))
+        self.final_observation_is_lost = not (
+            _overrides(env, "step_env") and _overrides(env, "reset_env")
+        )
+        self._limits = [] if self.final_observation_is_lost else self._limits_in_flag()
 
     @property
     def default_params(self) -> Any:
@@ -73,7 +128,7 @@ class LegacyGymnax(Wrapper):
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Any) -> Transition:
         """Return obs, state, reward, terminated, truncated, info."""
-        if self._resets_here:
+        if not self.final_observation_is_lost:
             return self._step_and_reset(key, state, action, params)
         step = call_with_params(self.env.step, key, state, action, params=params)
         obs, state, reward, done, info = step
@@ -95,7 +150,7 @@ class LegacyGymnax(Wrapper):
         first_obs, first_state = call_with_params(self.env.reset_env, key_reset, params=params)
 
         done = jnp.asarray(done, bool)
-        truncated = done & _limit_reached(final_state, params)
+        truncated = done & self._time_is_over(final_state, info, params)
         obs, state = jax.tree.map(
             lambda first, last: jnp.where(done, first, last),
             (first_obs, first_state),
@@ -104,11 +159,33 @@ class LegacyGymnax(Wrapper):
         info = {**info, "final_observation": final_obs}
         return obs, state, reward, done & ~truncated, truncated, info
 
+    def _limits_in_flag(self) -> list[tuple[str, str]]:
+        params = self.default_params
+        return [
+            (clock, limit)
+            for clock, limit in TIME_LIMITS
+            if hasattr(params, limit) and _flag_depends_on(limit, self.env, params)
+        ]
 
-def _limit_reached(state: Any, params: Any) -> jax.Array:
-    if not hasattr(state, "time") or not hasattr(params, "max_steps_in_episode"):
+    def _time_is_over(self, state: Any, info: Mapping[str, Any], params: Any) -> jax.Array:
+        if "truncated" in info:
+            return jnp.asarray(info["truncated"], bool)
+        for clock, limit in self._limits:
+            if hasattr(state, clock):
+                return jnp.asarray(getattr(state, clock) >= getattr(params, limit))
         return jnp.zeros((), bool)
-    return jnp.asarray(state.time >= params.max_steps_in_episode)
+
+
+def _with_discount(env: Any) -> Any:
+    """Return an old class on gymnax's new base with the method to which ``discount`` looks there.
+
+    The new base asks ``is_terminated``, the old one asked ``is_terminal``.
+    """
+    is_old = _overrides(env, "is_terminal") and not _overrides(env, "is_terminated")
+    if is_old and isinstance(env, Environment):
+        env = copy.copy(env)
+        object.__setattr__(env, "is_terminated", env.is_terminal)  # of a frozen dataclass, too
+    return env
 
 
 def _space_of(space: Any, params: Any) -> Space:

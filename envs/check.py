@@ -1,48 +1,43 @@
 """Check an environment against the contract before anything is compiled."""
 
 from collections.abc import Mapping, Sequence
+from operator import and_
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+from envs.check_space import check_action_space, check_space, like_action
+from envs.dependence import depends
+from envs.spaces import Box, Dict, Space, Tuple
 from envs.wrappers.base import name_of
 from ssmrl.errors import UsageError
+from ssmrl.foreign import foreign
 from ssmrl.shapes import describe, difference
 
-STEP_VALUES = "obs, state, reward, terminated, truncated, info"
+RESET_VALUES = ("obs", "state")
+STEP_VALUES = ("obs", "state", "reward", "terminated", "truncated", "info")
+BATCH = 2  # environments side by side, as in training
 
 
 def check_environment(env: Any, params: Any) -> None:
     """Raise ``UsageError`` where ``env`` breaks the contract of gymnax 1.x.
 
-    ``reset`` and ``step`` are evaluated abstractly (``jax.eval_shape``); nothing is compiled or
-    run. Exceptions from the environment's own code surface as they are. Each complaint is one
-    sentence with the environment, the thing, what was found and what is expected.
+    ``reset`` and ``step`` are evaluated abstractly (``jax.eval_shape``), vmapped as in training;
+    nothing is compiled or run. Each complaint is one sentence with the environment, the thing, what
+    was found and what is expected, or what the environment's own code raised, and where.
     """
-    name = f"environment {name_of(env)!r}"
-    key = jax.random.key(0)
-    action_space = env.action_space(params)
-    if not isinstance(action_space, Discrete | MultiDiscrete | Box):
-        raise UsageError(
-            f"{name}: the action space is {action_space!r}, but must be one of Discrete, "
-            "MultiDiscrete and Box of envs.spaces"
-        )
-    action = jax.eval_shape(action_space.sample, key)
-
-    reset = jax.eval_shape(lambda key: env.reset(key, params), key)
-    _check_count(name, "reset", reset, 2, "obs, state")
-    obs, state = reset
-    step = jax.eval_shape(lambda *args: env.step(*args, params), key, state, action)
-    _check_count(name, "step", step, 6, STEP_VALUES)
+    with foreign(f"environment {type(env).__name__!r}"):
+        name = f"environment {name_of(env)!r}"
+    with foreign(name):
+        action_space, space = env.action_space(params), env.observation_space(params)
+    check_action_space(f"{name}: the action space", action_space)
+    check_space(f"{name}: the observation space", space)
+    with foreign(name):
+        (obs, state), step = _trace(name, env, params, action_space, space)
     obs_step, state_step, reward, terminated, truncated, info = step
 
-    space = env.observation_space(params)
-    if not isinstance(space, Space):
-        raise UsageError(
-            f"{name}: the observation space is {space!r}, but must be one of those in envs.spaces"
-        )
     _check_observation(f"{name}: the observation from reset", obs, space)
     _check_observation(f"{name}: the observation from step", obs_step, space)
     _check_state(name, state, state_step)
@@ -57,12 +52,91 @@ def check_environment(env: Any, params: Any) -> None:
     _check_observation(f"{name}: info['final_observation']", info["final_observation"], space)
 
 
-def _check_count(name: str, method: str, found: Any, expected: int, values: str) -> None:
-    if isinstance(found, tuple) and len(found) == expected:
-        return
-    count = f"{len(found)} values" if isinstance(found, tuple) else type(found).__name__
-    way_out = "; wrap it in envs.LegacyGymnax" if count == "5 values" else ""
-    raise UsageError(f"{name}: {method} returns {count}, but must return ({values}){way_out}")
+def begins_anew(env: Any, params: Any) -> bool:
+    """Return False where ``step`` seems to have no auto-reset; nothing is compiled.
+
+    That is where ``reset`` draws parts of the state, and ``step`` draws none of them again from
+    its own key. True where that cannot be told: where ``reset`` draws nothing, or puts into the
+    state what may be a key. ``envs.examine`` plays, and sees more.
+    """
+    key = jax.random.key(0)
+    _, state = jax.eval_shape(lambda key: env.reset(key, params), key)
+    keys = [leaf for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.uint32 or _is_key(leaf)]
+    action = like_action(env.action_space(params))
+    drawn = depends(lambda key: env.reset(key, params)[1], key)
+    again = depends(lambda *args: env.step(*args, params)[1], key, state, action)
+    return bool(keys) or not any(drawn) or any(map(and_, drawn, again))
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _trace(name: str, env: Any, params: Any, action_space: Space, space: Space) -> tuple[Any, Any]:
+    """Return the shapes of what reset and step give, after looking at their values one by one."""
+
+    def reset(key: jax.Array) -> Any:
+        return _checked_values(name, "reset", env.reset(key, params), RESET_VALUES)
+
+    def step(key: jax.Array, state: Any, action: jax.Array) -> Any:
+        try:
+            values = env.step(key, state, action, params)
+        except Exception:
+            if hasattr(env, "step_env") and hasattr(env, "reset_env"):
+                _check_halves(name, env, params, key, state, action, space)
+            raise
+        return _checked_values(name, "step", values, STEP_VALUES)
+
+    def both(key: jax.Array, action: jax.Array) -> Any:
+        keys = jax.random.split(key, BATCH)
+        first = jax.vmap(reset)(keys)
+        return first, jax.vmap(step, in_axes=(0, 0, None))(keys, first[1], action)
+
+    traced = jax.eval_shape(both, jax.random.key(0), like_action(action_space))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), traced)
+
+
+def _checked_values(name: str, method: str, found: Any, expected: tuple[str, ...]) -> Any:
+    if not isinstance(found, tuple) or len(found) != len(expected):
+        one = "an array" if hasattr(found, "shape") else f"a {type(found).__name__}"
+        count = f"{len(found)} values" if isinstance(found, tuple) else one
+        way_out = "; wrap it in envs.LegacyGymnax" if count == "5 values" else ""
+        raise UsageError(
+            f"{name}: {method} returns {count}, but must return ({', '.join(expected)}){way_out}"
+        )
+    for value, tree in zip(expected, found, strict=True):
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            if not _is_numbers(leaf):
+                raise UsageError(
+                    f"{name}: {value}{jax.tree_util.keystr(path)} from {method} is "
+                    f"{_short(leaf)}, but only numbers and arrays of numbers can be traced"
+                )
+    return found
+
+
+def _is_numbers(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is None:
+        return isinstance(leaf, bool | int | float | complex)
+    return isinstance(leaf, jax.Array) or np.dtype(dtype).kind not in "OSUMm"
+
+
+def _short(leaf: Any) -> str:
+    return f"text, {leaf[:40]!r}" if isinstance(leaf, str) else f"of type {type(leaf).__name__}"
+
+
+def _check_halves(
+    name: str, env: Any, params: Any, key: Any, state: Any, action: Any, space: Space
+) -> None:
+    """Say what differs between step and reset, of which a class's auto-reset raises less plainly.
+
+    ``step_env`` and ``reset_env`` are the halves that gymnax's base puts together.
+    """
+    first_obs, first = jax.tree.map(jnp.asarray, env.reset_env(key, params))
+    obs, last = jax.tree.map(jnp.asarray, env.step_env(key, state, action, params)[:2])
+    _check_observation(f"{name}: the observation from reset", first_obs, space)
+    _check_observation(f"{name}: the observation from step", obs, space)
+    _check_state(name, first, last)
 
 
 def _check_observation(what: str, obs: Any, space: Space) -> None:
@@ -87,9 +161,9 @@ def _check_observation(what: str, obs: Any, space: Space) -> None:
 
 
 def _fits(dtype: Any, space: Space) -> bool:
-    """Flattening makes float32 of any number in a Box, but a category must be an integer."""
-    kind = jnp.number if isinstance(space, Box) else jnp.integer
-    return jnp.issubdtype(dtype, kind) or (isinstance(space, Box) and dtype == jnp.bool_)
+    """Flattening makes float32 of any real number in a Box, but a category must be an integer."""
+    kinds = (jnp.integer, jnp.floating, jnp.bool_) if isinstance(space, Box) else (jnp.integer,)
+    return any(jnp.issubdtype(dtype, kind) for kind in kinds)
 
 
 def _named_parts(obs: Any) -> dict[Any, Any]:

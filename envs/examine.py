@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.check import check_environment
+from envs.check_space import like_action
 from envs.random_play import play_randomly, sample
 from ssmrl.errors import UsageError
 from ssmrl.foreign import Finding, own_words
@@ -15,6 +16,10 @@ from ssmrl.purity import changed_attribute, kept, program
 
 NUM_STEPS = 1024
 ENOUGH_ENDS = 16  # of episodes, to say of all of them that they are alike
+LOST = (
+    "step begins the next episode by itself, so that the last observation is out of reach, and "
+    "every end counts as a termination; a class with step_env and reset_env would show it"
+)
 Facts = dict[str, np.ndarray]  # of every step, [T, B], and of every reset, [B]
 
 
@@ -38,7 +43,6 @@ def examine(
     for subject, look in (
         ("contract", lambda: check_environment(env, params)),
         ("purity", lambda: _impurity(env, params)),
-        ("compilation", lambda: _second_compilation(env, params)),
         ("jit and vmap", play_twice),
     ):
         try:
@@ -48,13 +52,14 @@ def examine(
             yield Finding(subject, fault=own_words(error) if own else str(error))
             return
     seen, again = played
-    for subject, judge in (
-        ("observations", _outside),
-        ("numbers", _not_finite),
-        ("final observation", _wrong_final),
-        ("auto-reset", _wrong_reset),
-    ):
-        yield Finding(subject, fault=judge(seen))
+    yield Finding("compilation", remark=_second_compilation(env, params))
+    yield Finding("observations", _unknown_category(seen), _outside(seen))
+    yield Finding("numbers", _not_finite(seen))
+    if getattr(env, "final_observation_is_lost", None) is True:  # LegacyGymnax says so
+        yield Finding("final observation", remark=LOST)
+    else:
+        yield Finding("final observation", _wrong_final(seen))
+    yield Finding("auto-reset", _wrong_reset(seen), _odd_ends(seen))
     yield Finding("determinism", _chance(seen, again), _remark(seen))
 
 
@@ -93,16 +98,23 @@ def _layers(env: Any) -> Iterator[Any]:
 def _second_compilation(env: Any, params: Any) -> str | None:
     key = jax.random.key(0)
     _, state = jax.eval_shape(lambda key: env.reset(key, params), key)
-    action = jax.eval_shape(env.action_space(params).sample, key)
+    action = like_action(env.action_space(params))
     step = jax.eval_shape(lambda *args: env.step(*args, params), key, state, action)
     paths = jax.tree_util.tree_flatten_with_path(state)[0]
     for (path, old), new in zip(paths, jax.tree.leaves(step[1]), strict=True):
         if old.weak_type != new.weak_type:
             return (
                 f"state{jax.tree_util.keystr(path)} is a plain Python number after reset or step "
-                "only, so that a compiled step is compiled twice; give it a dtype (jnp.int32(0))"
+                "only: a step that is called by itself is compiled twice; jnp.int32(0) has a dtype"
             )
     return None
+
+
+def _unknown_category(seen: Facts) -> str | None:
+    if seen["categories"].all():
+        return None
+    share = f"{np.count_nonzero(~seen['categories']):,} of {seen['categories'].size:,}"
+    return f"an observation holds a category that its space does not have ({share})"
 
 
 def _outside(seen: Facts) -> str | None:
@@ -143,10 +155,24 @@ def _wrong_reset(seen: Facts) -> str | None:
     later = np.arange(len(ended))[:, None] > first
     if _enough(later) and ended.any(axis=0).all() and ended[later].all() and first.mean() > 1:
         return "after the first end every step ends an episode; step must reset the state there"
+    if (ended.sum(axis=0) == 1).all() and first.max() < len(ended) / 8:
+        return "after its first end no environment ended again; step must reset the state there"
     if _enough(ended) and _differ(seen["first state"]) and not _differ(seen["state"][ended]):
         return (
             "every episode after the first begins in the same state, though reset gives different "
             "ones; step must reset with (a split of) its own key"
+        )
+    return None
+
+
+def _odd_ends(seen: Facts) -> str | None:
+    if seen["ended"].all():
+        return "every episode is one step long"
+    terminated, truncated = seen["terminated"], seen["truncated"]
+    if _enough(truncated) and terminated[truncated].all():
+        return (
+            "every truncation also terminates, so that no value is expected beyond the time limit; "
+            "unless episodes end there by themselves, leave the limit out of terminated"
         )
     return None
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envs.spaces import HUGE, Box, Space, contains
+from envs.spaces import HUGE, Box, Dict, Space, Tuple, contains
 from ssmrl.purity import plain
 
 NUM_ENVS = 32
@@ -14,6 +14,7 @@ NUM_ENVS = 32
 def play_randomly(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict[str, jax.Array]:
     """Return facts about every step, [T, B] each, and fingerprints of resets, [B]."""
     obs_space, action_space = env.observation_space(params), env.action_space(params)
+    categories = _unbounded(obs_space)
     split = lambda key: jax.random.split(key, NUM_ENVS)  # noqa: E731
     key_reset, key = jax.random.split(key)
     first_obs, state = jax.vmap(env.reset, in_axes=(0, None))(split(key_reset), params)
@@ -24,7 +25,10 @@ def play_randomly(env: Any, params: Any, key: jax.Array, num_steps: int) -> dict
         obs, state, reward, terminated, truncated, info = step
         final = info["final_observation"]
         return state, {
+            "terminated": terminated,
+            "truncated": truncated,
             "ended": terminated | truncated,
+            "categories": contains(categories, obs) & contains(categories, final),
             "in space": contains(obs_space, obs),
             "final in space": contains(obs_space, final),
             "finite": _finite(obs) & _finite(final),
@@ -53,6 +57,15 @@ def sample(space: Space, key: jax.Array) -> jax.Array:
     low = jnp.where(space.low > -HUGE, space.low, jnp.minimum(space.high, 0) - 1)
     high = jnp.where(space.high < HUGE, space.high, jnp.maximum(space.low, 0) + 1)
     return jax.random.uniform(key, space.shape, space.dtype, low, high)
+
+
+def _unbounded(space: Space) -> Space:
+    """Return the space with Boxes that hold everything: what is left are its categories."""
+    if isinstance(space, Box):
+        return Box(-jnp.inf, jnp.inf, space.shape, space.dtype)
+    if isinstance(space, Dict):
+        return Dict({key: _unbounded(child) for key, child in space.spaces.items()})
+    return Tuple(list(map(_unbounded, space.spaces))) if isinstance(space, Tuple) else space
 
 
 def _finite(tree: Any) -> jax.Array:

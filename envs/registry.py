@@ -13,9 +13,11 @@ from envs.adapters import LegacyGymnax, is_legacy
 from envs.fixed import NoParams
 from envs.settings import as_number
 from ssmrl.errors import UsageError
+from ssmrl.foreign import foreign
 from ssmrl.registry import Registry, did_you_mean
 
 Factory = Callable[..., Any]
+METHODS = ("reset", "step", "action_space", "observation_space")
 
 _registry: Registry[Factory] = Registry("environment")
 for _table in (bsuite.FACTORIES, popgym.FACTORIES, recall.FACTORIES):
@@ -53,9 +55,16 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
         **settings: fields of the environment's ``default_params``, which are replaced there, and
             arguments of its constructor (or factory). A key that is both goes to both.
 
-    Environments with the five-value step of old gymnax come back inside ``LegacyGymnax``.
-    Raises ``UsageError`` for an unknown name, an unknown key, and text in a number's place.
+    Environments of gymnax before 1.0 come back inside ``LegacyGymnax``. Raises ``UsageError`` for
+    an unknown name, an unknown key, text in a number's place, for whatever the environment's own
+    code raises while it is built (the ``__cause__``), and where that builds no environment.
     """
+    with foreign(f"environment {name!r}"):
+        env, params = _make(name, settings)
+        return (LegacyGymnax(env) if is_legacy(env, params) else env), params
+
+
+def _make(name: str, settings: dict[str, Any]) -> tuple[Any, Any]:
     factory = _factory_of(name)
     named, takes_any = _keywords(factory)
     arguments = {
@@ -66,8 +75,8 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
     for key, default in named.items():
         if default is inspect.Parameter.empty and key not in arguments:
             raise UsageError(f"environment {name!r} needs a value for its parameter {key!r}")
-    env = factory(**arguments)
-    params = getattr(env, "default_params", NoParams())
+    env = _checked(name, factory(**arguments))
+    params = _default_params(env)
     fields = {f.name for f in dataclasses.fields(params)} if _is_dataclass(params) else set()
 
     others = {k: v for k, v in settings.items() if k not in named and k not in fields}
@@ -75,16 +84,41 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
     if others and not takes_any:
         raise _unknown(name, next(iter(others)), known)
     if others:
-        env = _construct(name, factory, {**arguments, **others}, others, known)
-        params = getattr(env, "default_params", NoParams())
+        env = _checked(name, _construct(name, factory, {**arguments, **others}, others, known))
+        params = _default_params(env)
 
     replaced = {
         key: as_number(name, key, value, getattr(params, key))
         for key, value in settings.items()
         if key in fields
     }
-    params = dataclasses.replace(params, **replaced) if replaced else params
-    return (LegacyGymnax(env) if is_legacy(env, params) else env), params
+    return env, dataclasses.replace(params, **replaced) if replaced else params
+
+
+def _checked(name: str, env: Any) -> Any:
+    """Return what was made; raise ``UsageError`` where it cannot be one of gymnax's kind."""
+    if prefix := suites.prefix_of(env):
+        raise UsageError(
+            f"environment {name!r} is the suite's own, with spaces and signatures that are not "
+            f"gymnax's; it is adapted under a name that begins with {prefix!r}, see ssmrl list envs"
+        )
+    for method in METHODS:
+        if not hasattr(env, method):
+            alone = "; return it alone, without its parameters" if isinstance(env, tuple) else ""
+            raise UsageError(
+                f"environment {name!r} is no environment: what was made is of type "
+                f"{type(env).__name__}, which has no {method!r}{alone}"
+            )
+    return env
+
+
+def _default_params(env: Any) -> Any:
+    try:
+        return env.default_params
+    except AttributeError as error:
+        if error.name != "default_params":  # something that the property itself looks for
+            raise
+        return NoParams()
 
 
 def _factory_of(name: str) -> Factory:

@@ -1,5 +1,6 @@
 """The boundary to code that is not ours: somebody's environments, memories and modules."""
 
+import os
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -12,11 +13,26 @@ import jax
 from ssmrl.errors import TrainingError, UsageError
 
 _ROOT = Path(__file__).resolve().parent.parent
-# Beside our own packages: what is installed, and Python itself.
+_INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
 _NOT_THE_USERS = (
-    *(str(_ROOT / package) for package in ("ssmrl", "envs", "agents")),
-    *(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib", "platstdlib")),
+    *(str(_ROOT / package) + os.sep for package in ("ssmrl", "envs", "agents")),
+    *_INSTALLED,
+    *(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")),
     "<",  # frozen modules and generated code
+)
+_HINTS: tuple[tuple[type[Exception], str], ...] = (
+    (
+        jax.errors.ConcretizationTypeError,
+        "Python's if, while, int() and float() cannot look at traced values: use jnp.where",
+    ),
+    (
+        jax.errors.TracerArrayConversionError,
+        "NumPy cannot look at traced values: use jax.numpy",
+    ),
+    (
+        jax.errors.UnexpectedTracerError,
+        "nothing that is computed while tracing may be kept outside the state",
+    ),
 )
 
 
@@ -61,17 +77,17 @@ def is_foreign(name: str) -> bool:
 
 
 def own_words(error: BaseException) -> str:
-    """Return the error's first sentence and the line of the user's code that it came from."""
+    """Return the error's first sentence and the line of the user's code that it came from.
+
+    Where no line is the user's it is that of the package which raised it.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     users = [f for f in frames if not f.filename.startswith(_NOT_THE_USERS)]
-    others = [f for f in frames if "/jax/" not in f.filename]
+    others = [f for f in frames if f.filename.startswith(_INSTALLED) and "/jax/" not in f.filename]
     frame = next(reversed(users or others), None)
-    where = f" ({frame.filename}:{frame.lineno})" if frame else ""
     text, *more = str(error).strip().splitlines() or [""]
     text += f" {more[0].strip()}" if more and text.endswith(":") else ""
-    hint = ""
-    if isinstance(error, jax.errors.ConcretizationTypeError):
-        hint = "; Python's if, while, int() and float() cannot look at traced values: use jnp.where"
-    elif isinstance(error, jax.errors.UnexpectedTracerError):
-        hint = "; nothing that is computed while tracing may be kept outside the state"
-    return f"{type(error).__name__}: {text}{where}{hint}"
+    words = f": {text}" if text else f" in {frame.name}" if frame else ""
+    where = f" ({frame.filename}:{frame.lineno})" if frame else ""
+    hint = next((f"; {hint}" for kind, hint in _HINTS if isinstance(error, kind)), "")
+    return f"{type(error).__name__}{words}{where}{hint}"

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from ssmrl.errors import UsageError
+from ssmrl.foreign import foreign
 
 T = TypeVar("T")
 OWN_PACKAGES = ("agents", "envs", "ssmrl")  # which a folder of the user's cannot be
@@ -75,15 +76,16 @@ class Registry(Generic[T]):
         module_name, _, attribute = path.partition(":")
         if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
             raise UsageError(f"{self.kind} {path!r} is no import path such as my_module:MyClass")
-        try:
-            module = import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise  # the module is there, but something that it imports is not
-            raise UsageError(
-                f"{self.kind} {path!r}: there is no module {module_name!r} in {os.getcwd()} or on "
-                f"Python's path{_taken(module_name)}"
-            ) from None
+        with foreign(f"{self.kind} {path!r}: {module_name!r} cannot be imported"):
+            try:
+                module = import_module(module_name)
+            except ModuleNotFoundError as error:
+                if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                    raise  # the module is there, but something that it imports is not
+                raise UsageError(
+                    f"{self.kind} {path!r}: there is no module {module_name!r} in {os.getcwd()} or "
+                    f"on Python's path{_taken(module_name)}"
+                ) from None
         if not hasattr(module, attribute):
             raise UsageError(
                 f"{self.kind} {path!r}: module {module_name!r} has no {attribute!r}"

@@ -30,8 +30,11 @@ def _findings(
 ) -> Iterator[Finding]:
     try:
         made = make()
-    except UsageError:
-        raise
+    except UsageError as error:
+        if error.__cause__ is None:
+            raise
+        yield Finding("contract", fault=str(error))
+        return
     except Exception as error:  # of code that is not ours, which making runs and may trace
         yield Finding("contract", fault=own_words(error))
         return

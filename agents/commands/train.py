@@ -25,8 +25,10 @@ from agents.run import (
     restore,
     warn,
 )
+from envs.check import begins_anew
 from envs.described import space_to_mapping
 from ssmrl.errors import UsageError
+from ssmrl.foreign import is_foreign
 from ssmrl.train import loop, sizes
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import Chunk, init_seeds
@@ -147,6 +149,9 @@ def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // experiment.num_seeds
     seeds = f" x {experiment.num_seeds} seeds" if experiment.num_seeds > 1 else ""
     console.print(f"{experiment.agent} with {experiment.memory.name} on {experiment.env.name}")
+    if is_foreign(experiment.env.name) and not begins_anew(agent.env.env, agent.env.params):
+        words = "draws nothing again that its reset has drawn, as if no episode began anew"
+        warn([f"step {words}; try it with: ssmrl check {experiment.env.name}"])
     console.print(f"  run folder   {path}")
     console.print(f"  devices      {devices}")
     for what, words in agent.env.describe().items():

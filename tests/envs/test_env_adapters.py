@@ -1,14 +1,23 @@
 """Old five-value environments in the six-value contract."""
 
+from collections import namedtuple
+from functools import partial
+
+import gymnax
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
+from gymnax.environments import environment
+from probes import Probe, TimeLimit
 from tiny_env import Legacy, LegacyWithoutParams, LegacyWrapper, Tiny, TinyParams
 
 import envs
+from envs import suites
 from envs.adapters import LegacyGymnax, is_legacy
 from envs.fixed import NoParams
-from ssmrl.errors import UsageError
+from envs.spaces import Box, Discrete
 
 KEY = jax.random.key(0)
 
@@ -101,9 +110,184 @@ def test_detection(env, expected):
     assert is_legacy(env, getattr(env, "default_params", None)) is expected
 
 
-def test_detection_of_what_is_no_environment():
-    with pytest.raises(UsageError, match="'dict' is not an environment: it has no 'reset'"):
-        is_legacy({}, None)
+@struct.dataclass
+class OldState(environment.EnvState):
+    luck: jax.Array
+
+
+class OldGame(environment.Environment):
+    """Of gymnax before 1.0, on the base of gymnax 1.x: its flag holds the time limit.
+
+    As CartPole was: ``is_terminal`` looks at the time, and ``discount`` at ``is_terminal``.
+    Action 1 ends an episode by itself.
+    """
+
+    @property
+    def default_params(self):
+        return environment.EnvParams(max_steps_in_episode=3)
+
+    def reset_env(self, key, params):
+        return jnp.zeros(1), OldState(time=0, luck=jax.random.uniform(key))
+
+    def step_env(self, key, state, action, params):
+        state = state.replace(time=state.time + 1)
+        done = self.ends(state, action, params)
+        return jnp.full(1, state.time, jnp.float32), state, 1.0, done, self.info(state, params)
+
+    def ends(self, state, action, params):
+        return (action == 1) | self.is_terminal(state, params)
+
+    def info(self, state, params):
+        return {"discount": self.discount(state, params)}
+
+    def is_terminal(self, state, params):
+        return state.time >= params.max_steps_in_episode
+
+    def action_space(self, params=None):
+        return Discrete(2)
+
+    def observation_space(self, params):
+        return Box(0.0, 10.0, (1,), jnp.float32)
+
+
+class Inline(OldGame):
+    """Has its limit nowhere but in the flag of ``step_env``, through jit and cond."""
+
+    is_terminal = environment.Environment.is_terminal
+
+    @partial(jax.jit, static_argnums=0)
+    def ends(self, state, action, params):
+        over = lambda: state.time >= params.max_steps_in_episode  # noqa: E731
+        return jax.lax.cond(action == 1, lambda: True, over)
+
+    def info(self, state, params):
+        return {}
+
+
+class Timeless(Inline):
+    """Has no time limit, and no clock at which the new base could look."""
+
+    def reset_env(self, key, params):
+        return jnp.zeros(1), {"position": jnp.int32(0)}
+
+    def step_env(self, key, state, action, params):
+        position = state["position"] + 1
+        obs = jnp.full(1, position, jnp.float32)
+        return obs, {"position": position}, 1.0, action == 1, {}
+
+
+class OwnWords(OldGame):
+    """Keeps its limit to itself, and says what is a truncation; ``params`` has another."""
+
+    default_params = environment.EnvParams(max_steps_in_episode=1)
+
+    def is_terminal(self, state, params):
+        return state.time >= 3
+
+    def info(self, state, params):
+        return {"truncated": state.time >= 3, "discount": self.discount(state, params)}
+
+
+OtherParams = namedtuple("OtherParams", "max_timesteps")
+OtherState = namedtuple("OtherState", "timestep")
+
+
+class OtherNames(Timeless):
+    """Names clock and limit as Craftax does."""
+
+    default_params = OtherParams(max_timesteps=3)
+
+    def reset_env(self, key, params):
+        return jnp.zeros(1), OtherState(jnp.int32(0))
+
+    def step_env(self, key, state, action, params):
+        state = state._replace(timestep=state.timestep + 1)
+        done = (action == 1) | (state.timestep >= params.max_timesteps)
+        return jnp.full(1, state.timestep, jnp.float32), state, 1.0, done, {}
+
+
+class Unlimited(OldGame):
+    """Only ends by itself, and leaves a limit of 1, gymnax's default, in ``params``."""
+
+    default_params = environment.EnvParams()
+
+    def is_terminal(self, state, params):
+        return state.time < 0
+
+
+@pytest.mark.parametrize("game", [OldGame, Inline, OwnWords, OtherNames])
+def test_time_limit_of_an_old_class_on_the_new_base(game):
+    env = LegacyGymnax(game())
+    assert is_legacy(env.env, env.default_params)
+    envs.check_environment(env, env.default_params)
+    steps, _ = play(env, [0, 1, 0, 0, 0], env.default_params)
+    assert steps == [
+        (1, 1, False, False, 1),
+        (0, 1, True, False, 2),  # action 1 ends the episode by itself
+        (1, 1, False, False, 1),
+        (2, 1, False, False, 2),
+        (0, 1, False, True, 3),  # time ran out
+    ]
+
+
+@pytest.mark.parametrize("game", [Timeless, Unlimited])
+def test_old_class_without_a_time_limit_on_the_new_base(game):
+    env = LegacyGymnax(game())
+    assert is_legacy(env.env, env.default_params)
+    steps, _ = play(env, [0, 0, 0, 1], env.default_params)
+    assert steps == [(t, 1, False, False, t) for t in (1, 2, 3)] + [(0, 1, True, False, 4)]
+
+
+def test_the_old_discount_works_and_the_given_environment_is_left_alone():
+    game = OldGame()
+    _, info = play(LegacyGymnax(game), [0, 0], game.default_params)
+    assert info["discount"] == 1.0
+    _, info = play(LegacyGymnax(game), [0, 0, 0], game.default_params)
+    assert info["discount"] == 0.0
+    assert not vars(game)
+
+
+class Renamed(OldGame):
+    """Of 1.x by its name: what it says of terminations is believed."""
+
+    def is_terminated(self, state, params):
+        return self.is_terminal(state, params)
+
+
+class Clock(Probe):
+    """Of 1.x, and ends by itself at a time that is not the limit."""
+
+    def is_terminated(self, state, params):
+        return state.time >= params.length
+
+
+class Natural(OldGame):
+    """Of 1.x without a helper: what ``step_env`` says owes nothing to the limit."""
+
+    is_terminal = environment.Environment.is_terminal
+
+    def ends(self, state, action, params):
+        return (action == 1) | (state.time == 2)
+
+    def info(self, state, params):
+        return {"limit": params.max_steps_in_episode}
+
+
+@pytest.mark.parametrize("game", [Renamed, Clock, TimeLimit, Natural])
+def test_classes_of_gymnax_1_stay_as_they_are(game):
+    assert not is_legacy(game(), game().default_params)
+
+
+def test_every_environment_that_has_a_name_is_of_gymnax_1(mnist):
+    for name in envs.names():
+        if not name.startswith(tuple(suites.SUITES)):
+            assert not isinstance(envs.make(name)[0], LegacyGymnax), name
+
+
+@pytest.mark.parametrize("name", list(gymnax.registered_envs))
+def test_every_environment_of_gymnax_keeps_the_contract(name, mnist):
+    with jax.numpy_rank_promotion("allow"):  # as gymnax's Swimmer wants it
+        envs.check_environment(*envs.make(name))
 
 
 def test_compiled_rollout_agrees_with_the_steps_by_hand():
@@ -115,7 +299,7 @@ def test_compiled_rollout_agrees_with_the_steps_by_hand():
         return state, (obs, truncated, info["final_observation"])
 
     actions = np.array([0, 0, 0, 0, 1])
-    state = jax.tree.map(lambda x: jax.numpy.int32(x), state)
+    state = jax.tree.map(lambda x: jnp.int32(x), state)
     _, (obs, truncated, final) = jax.jit(lambda s: jax.lax.scan(step, s, actions))(state)
     assert obs[:, 0].tolist() == [1, 2, 0, 1, 0]
     assert truncated.tolist() == [False, False, True, False, False]

@@ -2,13 +2,14 @@
 
 import itertools
 
+import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
-from probes import Probe
-from tiny_env import Legacy, Tiny, TinyState
+from probes import Probe, Value
+from tiny_env import Legacy, LegacyWithoutParams, Tiny, TinyState
 
 import envs
 from agents.cli import main
@@ -168,6 +169,37 @@ class Counter(Lucky):
         return *values, {"final_observation": info["final_observation"] + 1}
 
 
+class Miscounted(Counter):
+    """Has one category more than it says."""
+
+    def observation_space(self, params):
+        return Dict({"number": Discrete(1_000_003), "rest": Box(-1.0, 1.0, (1,))})
+
+    def see(self, state):
+        return {"number": super().see(state), "rest": jnp.zeros(1)}
+
+    step = Lucky.step
+
+
+class GoesOn(Tiny):
+    """Ends once, and begins nothing anew."""
+
+    def step(self, key, state, action, params):
+        time = state.time + 1
+        ends = time == params.max_steps_in_episode
+        obs = self.observe(time)
+        no = jnp.bool_(False)
+        return obs, TinyState(time), jnp.float32(1), ends, no, {"final_observation": obs}
+
+
+class AlsoTerminates(Tiny):
+    """Its flags are both up where the time is over."""
+
+    def step(self, *args):
+        *values, terminated, _, info = super().step(*args)
+        return *values, terminated, terminated, info
+
+
 tickets = itertools.count()
 
 
@@ -189,13 +221,8 @@ FAULTS = {
     "attribute": (Counts(), "purity", "changed the attribute 'steps'"),
     "growing-list": (Leaks(), "purity", "changed the attribute 'history'"),
     "wrapped": (envs.wrap(LegacyGymnax(LeakyLegacy())), "purity", "the attribute 'history'"),
-    "weak-type": (WeaklyTyped(), "compilation", "state.time is a plain Python number"),
     "callback": (changed(reward=from_outside), "determinism", "gave other rewards"),
-    "bounds": (
-        changed(obs=lambda s, _: s["obs"] + 20 * (s["reward"] > 0)),
-        "observations",
-        "an observation lies outside",
-    ),
+    "category": (Miscounted(), "observations", "holds a category that its space does not have"),
     "nan": (
         changed(reward=lambda s, _: jnp.where(ended(s), jnp.nan, 1.0)),
         "numbers",
@@ -221,6 +248,7 @@ FAULTS = {
         "auto-reset",
         "after the first end every step ends an episode",
     ),
+    "no-reset-once": (GoesOn(), "auto-reset", "after its first end no environment ended again"),
     "one-reset": (
         changed(
             state=lambda s, _: s["state"].replace(luck=jnp.where(ended(s), 0.5, s["state"].luck))
@@ -250,9 +278,34 @@ def test_sound_environment_passes(env):
     assert not [f for f in found if f.fault]
 
 
-def test_what_is_no_fault_is_remarked():
-    remarks = {f.subject: f.remark for f in examine(Tiny(), Tiny.default_params)}
-    assert remarks["determinism"] == "every episode begins alike, whatever the key"
+REMARKS = {
+    "alike": (Tiny(), "determinism", "every episode begins alike, whatever the key"),
+    "weak type": (WeaklyTyped(), "compilation", "state.time is a plain Python number"),
+    "bounds": (
+        changed(obs=lambda s, _: s["obs"] + 20, final=lambda s, _: s["final"] + 20),
+        "observations",
+        "an observation lies outside the observation space (32,768 of 32,768); widen it or clip",
+    ),
+    "both flags": (AlsoTerminates(), "auto-reset", "every truncation also terminates"),
+    "bandit": (Value(), "auto-reset", "every episode is one step long"),
+    "lost": (LegacyGymnax(LegacyWithoutParams()), "final observation", "is out of reach"),
+    "lost below": (envs.wrap(LegacyGymnax(LegacyWithoutParams())), "final observation", "out of"),
+}
+
+
+@pytest.mark.parametrize("remark", REMARKS)
+def test_what_is_no_fault_is_remarked(remark):
+    env, subject, words = REMARKS[remark]
+    found = {f.subject: f for f in examine(env, env.default_params)}
+    assert words in found[subject].remark
+    assert not [f.fault for f in found.values() if f.fault]
+
+
+def test_nothing_is_remarked_where_there_is_nothing():
+    assert not [f for f in examine(Lucky(), Lucky.default_params) if f.remark or f.fault]
+
+
+def test_an_episode_without_end_is_remarked():
     endless = Tiny.default_params.replace(max_steps_in_episode=10**6)
     remarks = {f.subject: f.remark for f in examine(Lucky(), endless, num_steps=8)}
     assert "no episode of 32 ended within 8 steps" in remarks["determinism"]
@@ -265,9 +318,15 @@ def test_command(capsys):
     assert "FAULT  purity: reset or step changed" in capsys.readouterr().out
     assert main(["check", "popgym/Nothing"]) == 2
     assert main(["check", "test_env_examine:PythonIf"]) == 1  # cannot even be made
-    assert "FAULT  contract: TracerBoolConversionError" in capsys.readouterr().out
+    assert (
+        "FAULT  contract: environment 'test_env_examine:PythonIf': TracerBoolConversionError: "
+        in (capsys.readouterr().out)
+    )
     assert main(["check", "test_env_examine:Matrix"]) == 1
     assert "FAULT  action head: no action head for Box" in capsys.readouterr().out
+
+
+OURS_KEEP = ("compilation", "observations", "final observation")  # what others may leave
 
 
 @pytest.mark.slow
@@ -278,7 +337,17 @@ def test_every_environment_here_passes(name):
     env, params = envs.make(name)
     wrapped = envs.wrap(env, previous_action=True, previous_reward=True)
     for each in (env, wrapped):
-        assert not [f.fault for f in examine(each, params) if f.fault]
+        found = list(examine(each, params))
+        assert not [f.fault for f in found if f.fault]
+        assert not [f.remark for f in found if f.remark and f.subject in OURS_KEEP]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(gymnax.registered_envs))
+def test_every_environment_of_gymnax_passes(name, mnist):
+    with jax.numpy_rank_promotion("allow"):  # as gymnax's Swimmer wants it
+        env, params = envs.make(name)
+        assert not [f.fault for f in examine(env, params) if f.fault]
 
 
 def test_bounds_of_every_kind_of_space():

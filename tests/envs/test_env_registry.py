@@ -1,5 +1,7 @@
 """envs.make: names, import paths, settings, and the sentences where one is wrong."""
 
+import sys
+
 import pytest
 from popgym.envs import ALL
 from tiny_env import Legacy, Tiny
@@ -166,10 +168,84 @@ def test_register_once_and_only_once():
         envs.register("CartPole-v1", Tiny)
 
 
-def test_a_type_error_of_the_constructors_own_surfaces():
+def test_a_type_error_of_the_constructors_own_is_no_unknown_parameter():
     def factory(**settings):
         raise TypeError("something else") if settings else KeyError("no settings")
 
     envs.register("test/Broken", lambda **settings: factory(**settings) if settings else Tiny())
-    with pytest.raises(TypeError, match="something else"):
+    with pytest.raises(
+        UsageError, match=r"'test/Broken': TypeError: something else \(.*\.py:\d+\)"
+    ):
         envs.make("test/Broken", anything=1)
+
+
+STRANGE = """
+import sys
+from tiny_env import Legacy, LegacyWithoutParams, Tiny
+
+class Raises(Tiny):
+    def __init__(self):
+        super().__init__()
+        self.size = 1 / 0
+
+class NoLimit(Legacy):
+    default_params = property(lambda self: self.limit)
+
+class Forgetful(Tiny):
+    step = None
+    del step
+    observation_space = property(lambda self: 1 / 0)
+
+class Old(LegacyWithoutParams):
+    def step(self, key, state, action):
+        return super().step(key, state) if action > 0 else None
+
+class OldSpace(LegacyWithoutParams):
+    action_space = "left or right"
+
+def nothing():
+    pass
+
+def pair():
+    return Tiny(), Tiny.default_params
+
+def leaves():
+    sys.exit("needs a licence")
+"""
+FACTORIES = {
+    "Raises": "'strange:Raises': ZeroDivisionError: division by zero (strange.py:8)",
+    "NoLimit": "'strange:NoLimit': AttributeError: 'NoLimit' object has no attribute 'limit' "
+    "(strange.py:11)",
+    "Forgetful": "'strange:Forgetful': ZeroDivisionError: division by zero (strange.py:16)",
+    "Old": "'strange:Old': TracerBoolConversionError: Attempted boolean conversion of traced array "
+    "with shape bool[]. (strange.py:20); Python's if, while, int() and float() cannot look at",
+    "OldSpace": "'OldSpace': the action space is 'left or right', but must be one of Discrete,",
+    "nothing": "'strange:nothing' is no environment: what was made is of type NoneType, which has "
+    "no 'reset'",
+    "pair": "'strange:pair' is no environment: what was made is of type tuple, which has no "
+    "'reset'; return it alone, without its parameters",
+    "leaves": "'strange:leaves': SystemExit: needs a licence (strange.py:32)",
+}
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_what_a_strangers_code_does_while_it_is_built(factory, tmp_path, monkeypatch):
+    (tmp_path / "strange.py").write_text(STRANGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "strange", raising=False)
+    with pytest.raises(UsageError) as caught:
+        envs.make(f"strange:{factory}")
+    found = str(caught.value).replace(f"{tmp_path}/", "")
+    assert found.startswith(f"environment {FACTORIES[factory]}")
+    assert "\n" not in found
+
+
+def test_an_attribute_that_is_missing_inside_default_params_is_no_lack_of_params():
+    class Typo(Tiny):
+        @property
+        def default_params(self):
+            return self.parameters
+
+    envs.register("test/Typo", Typo)
+    with pytest.raises(UsageError, match="has no attribute 'parameters'"):
+        envs.make("test/Typo")

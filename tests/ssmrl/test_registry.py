@@ -30,11 +30,25 @@ def test_import_path(registry, tmp_path, monkeypatch):
         registry.get("mine_for_no_test:answer")
 
 
-def test_fault_inside_an_imported_module_surfaces(registry, tmp_path, monkeypatch):
-    (tmp_path / "faulty_for_a_test.py").write_text("import not_there_at_all\n")
+FAULTY = {
+    "import not_there_at_all": "ModuleNotFoundError: No module named 'not_there_at_all' ({file}:1)",
+    "x = 1\nx.y": "AttributeError: 'int' object has no attribute 'y' ({file}:2)",
+    "import sys\nsys.exit(3)": "SystemExit: 3 ({file}:2)",
+    "def broken(:": "SyntaxError: invalid syntax ({name}.py, line 1)",
+}
+
+
+@pytest.mark.parametrize("text", FAULTY)
+def test_fault_inside_an_imported_module(text, registry, tmp_path, monkeypatch):
+    name = f"faulty_for_a_test_{list(FAULTY).index(text)}"
+    file = tmp_path / f"{name}.py"
+    file.write_text(text)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
-        registry.get("faulty_for_a_test:answer")
+    with pytest.raises(UsageError) as caught:
+        registry.get(f"{name}:answer")
+    words = FAULTY[text].format(file=file, name=name)
+    assert str(caught.value) == f"thing '{name}:answer': {name!r} cannot be imported: {words}"
+    assert caught.value.__cause__ is not None
 
 
 def test_mistakes(registry):
