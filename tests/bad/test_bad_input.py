@@ -1,0 +1,199 @@
+"""Whatever people bring or type wrongly: one sentence that names it and a way out, nothing written.
+
+The tables stand beside this file. Everything is tried in this process: training stops where it
+would compile, a run is trained once and its program serves every resume.
+"""
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.cli import main
+from bad import commands, configs, envs_making, envs_results, envs_spaces, envs_states, memories
+from bad import runs as damages
+from bad.harness import (
+    Case,
+    ask,
+    assert_refused,
+    assert_words,
+    plant,
+    stop_before_compiling,
+    tree,
+)
+from ssmrl.train import loop
+
+TINY = [
+    "train", "quickstart", "--ppo.num-envs", "4", "--ppo.num-steps", "16", "--ppo.num-minibatches",
+    "2", "--ppo.num-epochs", "1", "--ppo.encoder-sizes", "8", "--ppo.head-sizes", "8",
+    "--eval-episodes", "4",
+]  # fmt: skip
+
+
+def env_cases() -> dict[str, Case]:
+    """Return every bad environment with ``train``, and every fourth with ``check``."""
+    cases = {}
+    for module in (envs_results, envs_states, envs_spaces, envs_making):
+        for number, (name, words) in enumerate(module.FAULTS.items()):
+            path = f"{module.__name__}:{name}"
+            may_work = name in getattr(module, "MAY_WORK", ())
+            cases[f"train-{name}"] = Case([*TINY, "--env.name", path], words, may_work=may_work)
+            if number % 4 == 0 and not may_work:
+                cases[f"check-{name}"] = Case(["check", path], words)
+    for name, words in envs_states.PLAYED.items():
+        cases[f"check-{name}"] = Case(["check", f"bad.envs_states:{name}"], words)
+    return cases | envs_making.CASES
+
+
+def memory_cases() -> dict[str, Case]:
+    """Return every bad memory with ``train`` and with ``check``."""
+    cases = {}
+    for name, words in memories.FAULTS.items():
+        path = f"bad.memories:{name}"
+        train = [*TINY, "--memory.name", path, "--env.name", "probes:Cue"]
+        cases[f"train-{name}"] = Case(train, words)
+        cases[f"check-{name}"] = Case(["check", "--memory", path], words)
+    for name, words in memories.PLAYED.items():
+        cases[f"check-{name}"] = Case(["check", "--memory", f"bad.memories:{name}"], words)
+    for name, case in envs_making.module_cases("--memory.name").items():
+        cases[f"module-{name}"] = case
+    for name, (options, words) in memories.OPTIONS.items():
+        cases[name] = Case(["train", "quickstart", *options], words)
+    return cases
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch) -> Path:
+    """Stand in an empty folder, with nothing left of another's modules."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [n for n in sys.modules if n.partition(".")[0] == "theirs"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    return tmp_path
+
+
+def refuse(case: Case, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    stop_before_compiling(monkeypatch)
+    plant(workplace, case.files)
+    before = tree(workplace)
+    answer = ask(case.command, capsys)
+    assert tree(workplace) == before, "written: the folder is not what it was"
+    if not (case.may_work and answer.code in (0, None)):
+        assert_refused(answer, case.words)
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in env_cases().items()])
+def test_environment(case, workplace, monkeypatch, capsys):
+    refuse(case, workplace, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in memory_cases().items()])
+def test_memory(case, workplace, monkeypatch, capsys):
+    refuse(case, workplace, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in configs.CASES.items()])
+def test_config(case, workplace, monkeypatch, capsys):
+    refuse(case, workplace, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in commands.CASES.items()])
+def test_command(case, workplace, monkeypatch, capsys):
+    refuse(case, workplace, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("thing", ["environment", "memory"])
+def test_what_is_sound_reaches_the_compiler(thing, workplace, monkeypatch, capsys):
+    """Or the others would be refused for what they have in common with these."""
+    stop_before_compiling(monkeypatch)
+    option = {
+        "environment": "--env.name=bad.sound:Sound",
+        "memory": "--memory.name=bad.sound:SoundMemory",
+    }
+    assert ask([*TINY, option[thing]], capsys).code is None
+
+
+# Run folders.
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return the folder of a trained run, and the program that trained it."""
+    path, programs = tmp_path_factory.mktemp("trained") / "run", []
+    compile_chunk = loop.compile_chunk
+
+    def keep(*args):
+        programs.append(compile_chunk(*args))
+        return programs[-1]
+
+    options = [
+        "--env.name", "probes:Cue", "--memory.name", "mlp", "--memory.features", "8",
+        "--total-steps", "256", "--checkpoint-every", "2", "--run-dir", str(path),
+        "--ppo.anneal-learning-rate", "false", "--ppo.gamma", "0.99",
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "compile_chunk", keep)
+        assert main([*TINY, *options]) == 0
+    return path, programs[0]
+
+
+# Written anew by every command that works, and made of what is kept elsewhere.
+DERIVED = ("evaluation.json", "curve.png", "episode.gif", "config.yaml", "2.json", "4.json")
+
+
+def lost(before: dict, after: dict, damaged: set[str]) -> list[str]:
+    """Return the files whose bytes are nowhere now; rows that were whole may be written again."""
+    kept = {content for content in after.values() if isinstance(content, bytes)}
+    return [
+        name
+        for name, content in before.items()
+        if isinstance(content, bytes)
+        and content not in kept
+        and Path(name).name not in DERIVED
+        and (Path(name).name != "metrics.jsonl" or name in damaged)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "command"),
+    [
+        pytest.param(
+            case, command, id=name if len(case.commands) == 1 else f"{name}-{command[0]}-{i}"
+        )
+        for name, case in damages.CASES.items()
+        for i, command in enumerate(case.commands)
+    ],
+)
+def test_run_folder(case, command, trained, workplace, monkeypatch, capsys):
+    whole, program = trained
+    monkeypatch.setattr(loop, "compile_chunk", lambda *_: program)
+    shutil.copytree(whole, "run")
+    sound = tree(workplace)
+    case.damage(workplace / "run")
+    before = tree(workplace)
+    answer = ask(command, capsys)
+    after = tree(workplace)
+    if case.works:
+        assert answer.code == 0, f"refused: {answer.err[:300]!r}"
+        assert not answer.err, f"words: on stderr there is {answer.err[:300]!r}"
+        assert_words(answer.out, case.words)
+        damaged = {name for name in before if before[name] != sound.get(name)}
+        assert not (gone := lost(before, after, damaged)), f"lost: {gone}"
+    else:
+        assert after == before, "written: the folder is not what it was"
+        assert_refused(answer, case.words)
+
+
+def test_a_run_that_is_trained_by_another(trained, workplace, capsys):
+    from ssmrl.train.run_folder import RunFolder
+
+    shutil.copytree(trained[0], "run")
+    before = tree(workplace)
+    with RunFolder.open("run").in_use():
+        answer = ask(["train", "--resume", "run"], capsys)
+    assert_refused(answer, "'run'.*another process")
+    assert tree(workplace) == before
