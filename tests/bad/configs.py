@@ -55,7 +55,7 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "key-is-number": ("5: 1\n", "'5'"),
     "key-is-null": ("null: 1\n", "None|null"),
     "key-is-true": ("true: 1\n", "(?i)true"),
-    "key-is-date": ("2020-01-01: 1\n", "2020-01-01"),
+    "key-is-date": ("2020-01-01: 1\n", "2020.01.01"),
     "key-is-list": ("? [1, 2]\n: 3\n", "own.yaml"),
     "key-is-map": ("? {a: 1}\n: 3\n", "own.yaml"),
     "key-is-long": ("x" * 2000 + ": 1\n", "xxx"),

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import pytest
 
 from agents.cli import main
+from agents.commands import evaluate
 from ssmrl.train import loop
 
 SECONDS = 15  # that an answer may take on a busy machine; an idle one gives it in three
@@ -24,11 +25,17 @@ WAY_OUT = re.compile(
     r"ssmrl check|--resume|instead|at least|at most|another|allowed|expected|takes (?:no|its)|"
     r"(?:^|[;,:(] |\bor |\band |\bso )(?:use|give|name|raise|lower|choose|take|make|move|remove|"
     r"delete|rename|restore|repair|install|wrap|drop|put|return|write|draw|keep|set|stop|copy|"
-    r"call|pass|train|try|it has none|it holds no|there is no|invalid choice|the following)\b|"
+    r"call|pass|train|try|widen|clip|check|it has none|it holds no|there is no|invalid choice)\b|"
     # The words of the operating system say of a path what another one must be.
     r"No such file|[Nn]ot a directory|[Ii]s a directory|Permission denied|Read-only file system|"
-    r"Too many levels of symbolic links|File name too long|required: |unrecognized arguments"
+    r"Too many levels of symbolic links|File name too long|line \d+|"
+    # What is, and what is expected.
+    r"but the observation space (?:says|has)|an environment: it has no|not a class|is not finite|"
+    # Those of argparse.
+    r"are required|unrecognized arguments|invalid int value|is written as"
 )
+
+OWN_LINE = re.compile(r"(?:bad/\w+|theirs)\.py:\d+")  # what `check` shows is the line to mend
 
 
 class Accepted(BaseException):
@@ -61,20 +68,32 @@ class Answer:
 def ask(command: Sequence[str], capsys: Any) -> Answer:
     """Run ``ssmrl`` with these arguments; fail the test at a traceback or after ``SECONDS``."""
     capsys.readouterr()
+    code: int | None = None
+    late = False
     try:
         with _time_limit():
-            code: int | None = main(list(command))
+            code = main(list(command))
     except Accepted:
-        code = None
+        pass
     except Hang:
-        pytest.fail(f"hang: no answer within {SECONDS} s")
+        late = True  # told below: pytest cannot print where some of these come from
     except SystemExit as end:  # argparse's, or one of a user's module that nobody caught
         code = end.code if isinstance(end.code, int) else -1
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        pytest.fail(f"traceback: {type(error).__name__}: {str(error)[:300]}")
+        pytest.fail(f"traceback: {type(error).__name__}: {first_line(error)}")
+    if late:
+        pytest.fail(f"hang: no answer within {SECONDS} s", pytrace=False)
     return Answer(code, *capsys.readouterr())
+
+
+def first_line(error: BaseException) -> str:
+    """Return how an error's words begin, if it has any."""
+    try:
+        return str(error)[:300]
+    except Exception:
+        return "(without words)"
 
 
 def assert_refused(answer: Answer, words: str) -> None:
@@ -93,14 +112,15 @@ def assert_refused(answer: Answer, words: str) -> None:
         message = lines[-1]
         assert len(lines) == 1, f"words: more than one line: {answer.err[:300]!r}"
         assert message.startswith("ssmrl"), f"words: not a sentence of ours: {message[:300]}"
-    assert_words(message, words)
-    assert WAY_OUT.search(message), f"way out: there is none in {message!r}"
+    assert_words(message, words, within=answer.out if faults else message)
+    told = WAY_OUT.search(message) or (faults and OWN_LINE.search(message))
+    assert told, f"way out: there is none in {message!r}"
 
 
-def assert_words(message: str, words: str) -> None:
-    """Check that a message is short enough and matches the regular expression."""
+def assert_words(message: str, words: str, within: str | None = None) -> None:
+    """Check that a message is short enough, and that it (or ``within``) matches ``words``."""
     assert len(message) <= LONGEST, f"long: {len(message)} characters: {message[:200]!r}"
-    assert re.search(words, message), f"culprit: no {words!r} in {message!r}"
+    assert re.search(words, within or message), f"culprit: no {words!r} in {message!r}"
 
 
 def tree(folder: Path) -> dict[str, Any]:
@@ -113,6 +133,12 @@ def tree(folder: Path) -> dict[str, Any]:
         else:
             found[name] = path.read_bytes() if path.is_file() else None
     return found
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return in words what is not the same in two trees; "" if nothing."""
+    names = sorted({*before, *after})
+    return ", ".join(n for n in names if before.get(n, Accepted) != after.get(n, Accepted))
 
 
 def plant(folder: Path, files: Mapping[str, str | bytes | None]) -> None:
@@ -140,6 +166,18 @@ def stop_before_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "compile_chunk", _trace_chunk)
 
 
+def stop_before_playing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let evaluations of more episodes than a computer can hold end in ``Accepted``."""
+    play = evaluate.play_episodes
+
+    def play_few(agent: Any, state: Any, num_seeds: int, episodes: int, seed: int) -> Any:
+        if episodes > 10**6:
+            raise Accepted
+        return play(agent, state, num_seeds, episodes, seed)
+
+    monkeypatch.setattr(evaluate, "play_episodes", play_few)
+
+
 def _trace_chunk(agent: Any, state: Any, num_seeds: int, *_: Any) -> Callable:
     jax.eval_shape(loop.make_chunk(agent, num_seeds), state, jnp.int32(1))
     raise Accepted
@@ -151,7 +189,8 @@ def _time_limit() -> Iterator[None]:
         raise Hang
 
     old = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    # Again and again, since what is raised inside a callback of C++ code is dropped there.
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 3)
     try:
         yield
     finally:

@@ -1,14 +1,12 @@
-"""Memories with one fault each: in shapes, which tracing shows, and in what they remember."""
+"""Memories with one fault each that tracing shows: in shapes, dtypes, signatures, code."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from flax import linen as nn
-
 from bad.sound import SoundMemory, Table
+from flax import linen as nn
 
 FAULTS = Table()  # of shapes: `train` and `check --memory` find them
 fault = FAULTS.fault
@@ -57,7 +55,7 @@ NUMBER, INSTANCE = 7, SoundMemory()
 FAULTS |= {"NUMBER": "NUMBER.*7", "INSTANCE": "INSTANCE.*SoundMemory"}
 
 
-@fault("'depth'")
+@fault("depth needs a value")
 class NeedsOption(SoundMemory):
     depth: int = dataclasses.field(kw_only=True)
 
@@ -176,7 +174,6 @@ for _name, _words, _change in (
 ):
     returning(_name, _words, _change)
 for _method in ("scan", "step"):
-    _first = "other" if _method == "scan" else "step"
     for _name, _words, _change in (
         ("Narrow", f"{_method}.*4", lambda s, y: (s, y[..., :4])),
         ("Half", f"{_method}.*bfloat16", lambda s, y: (s, y.astype(jnp.bfloat16))),
@@ -260,105 +257,3 @@ class OtherParameters(SoundMemory):
     def step(self, state, x_BxF, start_B):
         state = self.keep(state, start_B) / 2 + self.other(x_BxF)
         return state, state
-
-
-# What memories remember: only playing shows it, so only `check --memory` does.
-
-PLAYED = Table()
-
-
-@PLAYED.fault("(?i)scan.*step|step.*scan")
-class ScanIsNotStep(SoundMemory):
-    def step(self, state, x_BxF, start_B):
-        state = self.keep(state, start_B) / 3 + self.dense(x_BxF)
-        return state, state
-
-
-@PLAYED.fault("(?i)start")
-class NeverForgets(SoundMemory):
-    @nn.nowrap
-    def keep(self, state, start):
-        return state
-
-
-@PLAYED.fault("(?i)start")
-class ForgetsTheInput(SoundMemory):
-    """Forgets after the first input of an episode, not before it."""
-
-    def scan(self, state, x_TxBxF, start_TxB):
-        pairs = [self.step(state, x_TxBxF[0], start_TxB[0])]
-        for t in range(1, len(x_TxBxF)):
-            pairs.append(self.step(pairs[-1][0], x_TxBxF[t], start_TxB[t]))
-        return pairs[-1][0], jnp.stack([y for _, y in pairs])
-
-    def step(self, state, x_BxF, start_B):
-        y = state / 2 + self.dense(x_BxF)
-        return self.keep(y, start_B), y
-
-
-@PLAYED.fault("(?i)piece|step|back|future|later")
-class RunsBackwards(SoundMemory):
-    def scan(self, state, x_TxBxF, start_TxB):
-        state, y = super().scan(state, x_TxBxF[::-1], start_TxB[::-1])
-        return state, y[::-1]
-
-
-@PLAYED.fault("(?i)batch|other|environment")
-class MixesBatch(SoundMemory):
-    @nn.nowrap
-    def keep(self, state, start):
-        return super().keep(state, start) + state.mean(0, keepdims=True)
-
-
-# Modules that cannot be imported are those of environments; options of the library's memories:
-
-OPTIONS = {
-    "name-": (["--memory.name", ""], "memory"),
-    "name-unknown": (["--memory.name", "lstn"], "'lstn'"),
-    "name-markup": (["--memory.name", "[b]"], r"'\[b\]'"),
-    "name-no-import-path": (["--memory.name", "my module:M"], "'my module:M'"),
-    "name-nowhere": (["--memory.name", "nowhere:M"], "no module 'nowhere'"),
-    "name-builtin": (["--memory.name", "math:sqrt"], "math:sqrt"),
-    "name-jax": (["--memory.name", "jax.numpy:zeros"], "jax.numpy:zeros"),
-    "name-flax": (["--memory.name", "flax.linen:Dense"], "flax.linen:Dense.*initial_state"),
-    "name-lstm-of-flax": (["--memory.name", "flax.linen:LSTMCell"], "LSTMCell"),
-    "name-given-twice": (["--memory.name", "gru", "--memory.name", "mlp"], "memory.name"),
-    "group": (["--memory", "gru"], "memory.*'gru'"),
-    "features-0": (["--memory.features", "0"], "features.*0"),
-    "features-negative": (["--memory.features", "-8"], "features.*-8"),
-    "features-fraction": (["--memory.features", "1.5"], r"features.*1\.5"),
-    "features-text": (["--memory.features", "wide"], "features.*'wide'"),
-    "features-nan": (["--memory.features", "nan"], "features.*'nan'"),
-    "features-none": (["--memory.features", "none"], "features.*'none'"),
-    "features-missing": (["--memory.features"], "features needs a value"),
-    "features-list": (["--memory.features", "8,8"], "features.*'8,8'"),
-    "features-1e12": (["--memory.features", "1000000000000"], "features|1000000000000"),
-    "features-1e9": (["--memory.features", "1e9"], "features|1000000000"),
-    "features-1e5": (["--memory.features", "1e6"], "(features|1000000|GiB)"),
-    "features-1e30": (["--memory.features", "1e30"], "features"),
-    "features-5000-digits": (["--memory.features", "9" * 5000], "features"),
-    "num-layers-0": (["--memory.num-layers", "0"], "num_layers.*0"),
-    "num-layers-1e6": (["--memory.num-layers", "1000000"], "num_layers|1000000|GiB"),
-    "num-layers-1e18": (["--memory.num-layers", "1e18"], "num_layers"),
-    "state-size-odd": (["--memory.state-size", "7"], "state_size.*7"),
-    "state-size-1e6": (["--memory.state-size", "1e6"], "state_size|1000000|GiB"),
-    "norm": (["--memory.norm", "layer"], "norm.*'layer'"),
-    "option-of-another": (["--memory.name", "gru", "--memory.state-size", "8"], "state_size"),
-    "option-unknown": (["--memory.heads", "8"], "memory.heads"),
-    "own-features-0": (
-        ["--memory.name", "bad.sound:SoundMemory", "--memory.features", "0"], "features|0",
-    ),
-    "own-features-negative": (
-        ["--memory.name", "bad.sound:SoundMemory", "--memory.features", "-3"], "features|-3",
-    ),
-    "own-features-text": (
-        ["--memory.name", "bad.sound:SoundMemory", "--memory.features", "x"], "features.*'x'",
-    ),
-    "own-features-huge": (
-        ["--memory.name", "bad.sound:SoundMemory", "--memory.features", "1e12"],
-        "features|1000000000000",
-    ),
-    "own-unknown-option": (
-        ["--memory.name", "bad.sound:SoundMemory", "--memory.width", "8"], "width",
-    ),
-}  # fmt: skip
