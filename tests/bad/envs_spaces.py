@@ -151,4 +151,5 @@ class SeeWithMore(Sound):
         return super().observation_space(params)
 
 
-MAY_WORK |= {"ActAttribute", "SeeAttribute"}
+# Nothing to choose, or nothing to see but what is appended.
+MAY_WORK |= {"ActAttribute", "SeeAttribute", "ActNoRoom", "SeeNothing"}

@@ -30,7 +30,7 @@ WAY_OUT = re.compile(
     r"No such file|[Nn]ot a directory|[Ii]s a directory|Permission denied|Read-only file system|"
     r"Too many levels of symbolic links|File name too long|line \d+|"
     # What is, and what is expected.
-    r"but the observation space (?:says|has)|an environment: it has no|not a class|is not finite|"
+    r"but the observation space (?:says|has)|an environment: it has no|not a class|is not finite|says what|"
     # Those of argparse.
     r"are required|unrecognized arguments|invalid int value|is written as"
 )
