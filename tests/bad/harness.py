@@ -2,19 +2,18 @@
 
 import re
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from agents.cli import main
-from agents.commands import evaluate
-from ssmrl.train import loop
+from agents.commands import evaluate, train
+from ssmrl.train.chunk import Chunk, init_seeds
 
 SECONDS = 15  # that an answer may take on a busy machine; an idle one gives it in three
 LONGEST = 1000  # characters of a sentence that a person still reads
@@ -30,7 +29,9 @@ WAY_OUT = re.compile(
     r"No such file|[Nn]ot a directory|[Ii]s a directory|Permission denied|Read-only file system|"
     r"Too many levels of symbolic links|File name too long|line \d+|"
     # What is, and what is expected.
-    r"but the observation space (?:says|has)|an environment: it has no|not a class|is not finite|says what|"
+    r"but the observation space (?:says|has)|an environment: it has no|not a class|is not finite|"
+    r"says what|not text|is no file|too deeply|more than [\d,]+ values|supported formats|\byet\b|"
+    r"takes \d+ positional arguments? but|missing \d+ required positional|"
     # Those of argparse.
     r"are required|unrecognized arguments|invalid int value|is written as"
 )
@@ -161,26 +162,26 @@ def stop_before_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The initial state is then one of shapes, so that nothing large is allocated either.
     """
-    init = loop.init_seeds
-    monkeypatch.setattr(loop, "init_seeds", lambda *args: jax.eval_shape(lambda: init(*args)))
-    monkeypatch.setattr(loop, "compile_chunk", _trace_chunk)
+
+    def trace(chunk: Chunk, state: Any) -> None:
+        chunk.lower(state)
+        raise Accepted
+
+    shapes = lambda *args: jax.eval_shape(lambda: init_seeds(*args))  # noqa: E731
+    monkeypatch.setattr(train, "init_seeds", shapes)
+    monkeypatch.setattr(Chunk, "compile", trace)
 
 
 def stop_before_playing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let evaluations of more episodes than a computer can hold end in ``Accepted``."""
     play = evaluate.play_episodes
 
-    def play_few(agent: Any, state: Any, num_seeds: int, episodes: int, seed: int) -> Any:
+    def play_few(agent: Any, state: Any, experiment: Any, episodes: int, *limits: int) -> Any:
         if episodes > 10**6:
             raise Accepted
-        return play(agent, state, num_seeds, episodes, seed)
+        return play(agent, state, experiment, episodes, *limits)
 
     monkeypatch.setattr(evaluate, "play_episodes", play_few)
-
-
-def _trace_chunk(agent: Any, state: Any, num_seeds: int, *_: Any) -> Callable:
-    jax.eval_shape(loop.make_chunk(agent, num_seeds), state, jnp.int32(1))
-    raise Accepted
 
 
 @contextmanager

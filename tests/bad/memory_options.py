@@ -23,7 +23,7 @@ OPTIONS = {
     "features-missing": (["--memory.features"], "features needs a value"),
     "features-list": (["--memory.features", "8,8"], "features.*'8,8'"),
     "features-1e12": (["--memory.features", "1000000000000"], "features|1000000000000"),
-    "features-1e9": (["--memory.features", "1e9"], "features|1000000000"),
+    "features-1e9": (["--memory.features", "1e9"], "features|GiB"),
     "features-1e6": (["--memory.features", "1e6"], "(features|1000000|GiB)"),
     "features-1e30": (["--memory.features", "1e30"], "features"),
     "features-5000-digits": (["--memory.features", "9" * 5000], "features"),

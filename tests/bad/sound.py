@@ -93,7 +93,7 @@ class SoundMemory(nn.Module):
 
     @nn.nowrap
     def keep(self, state: jax.Array, start: jax.Array) -> jax.Array:
-        return jnp.where(start[:, None], 0.0, state)
+        return jnp.where(start[..., None], 0.0, state)
 
 
 class Table(dict[str, str]):

@@ -37,7 +37,9 @@ from bad.harness import (
 )
 
 from agents.cli import main
-from ssmrl.train import loop
+from agents.commands import train
+from ssmrl.train.chunk import Chunk
+from ssmrl.train.run_folder import RunFolder
 
 TINY = [
     "train", "quickstart", "--ppo.num-envs", "4", "--ppo.num-steps", "16", "--ppo.num-minibatches",
@@ -70,8 +72,8 @@ def memory_cases() -> dict[str, Case]:
     cases = {}
     for number, (name, words) in enumerate(memories.FAULTS.items()):
         path = f"bad.memories:{name}"
-        train = [*TINY, "--memory.name", path, "--env.name", "probes:Cue"]
-        cases[f"train-{name}"] = Case(train, words, may_work=name in memories.MAY_WORK)
+        line = [*TINY, "--memory.name", path, "--env.name", "probes:Cue"]
+        cases[f"train-{name}"] = Case(line, words, may_work=name in memories.MAY_WORK)
         if number % 4 == 0:
             cases[f"check-{name}"] = Case(["check", "--memory", path], words)
     for name, words in memories_played.PLAYED.items():
@@ -139,13 +141,12 @@ def test_what_is_sound_reaches_the_compiler(thing, workplace, monkeypatch, capsy
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return the folder of a trained run, and the program that trained it."""
-    path, programs = tmp_path_factory.mktemp("trained") / "run", []
-    compile_chunk = loop.compile_chunk
+    """Return the folder of a trained run, and the compiled chunk that trained it."""
+    path, chunks = tmp_path_factory.mktemp("trained") / "run", []
 
     def keep(*args):
-        programs.append(compile_chunk(*args))
-        return programs[-1]
+        chunks.append(Chunk(*args))
+        return chunks[-1]
 
     options = [
         "--env.name", "probes:Cue", "--memory.name", "mlp", "--memory.features", "8",
@@ -153,13 +154,17 @@ def trained(tmp_path_factory):
         "--ppo.anneal-learning-rate", "false", "--ppo.gamma", "0.99",
     ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "compile_chunk", keep)
+        patch.setattr(train, "Chunk", keep)
         assert main([*TINY, *options]) == 0
-    return path, programs[0]
+    chunks[0].compile = lambda state: None  # it is
+    return path, chunks[0]
 
 
 # Written anew by every command that works, and made of what is kept elsewhere.
-DERIVED = ("evaluation.json", "curve.png", "episode.gif", "config.yaml", "2.json", "4.json")
+DERIVED = (
+    "evaluation.json", "curve.png", "episode.gif", "config.yaml", "config.trained.yaml",
+    "spaces.json", "2.json", "4.json",
+)  # fmt: skip
 
 
 def lost(before: dict, after: dict, damaged: set[str]) -> list[str]:
@@ -186,8 +191,8 @@ def lost(before: dict, after: dict, damaged: set[str]) -> list[str]:
     ],
 )
 def test_run_folder(case, command, trained, workplace, monkeypatch, capsys):
-    whole, program = trained
-    monkeypatch.setattr(loop, "compile_chunk", lambda *_: program)
+    whole, chunk = trained
+    monkeypatch.setattr(train, "Chunk", lambda *_: chunk)
     stop_before_playing(monkeypatch)
     shutil.copytree(whole, "run")
     sound = tree(workplace)
@@ -207,8 +212,6 @@ def test_run_folder(case, command, trained, workplace, monkeypatch, capsys):
 
 
 def test_a_run_that_is_trained_by_another(trained, workplace, capsys):
-    from ssmrl.train.run_folder import RunFolder
-
     shutil.copytree(trained[0], "run")
     before = tree(workplace)
     with RunFolder.open("run").in_use():
