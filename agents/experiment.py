@@ -67,6 +67,11 @@ class Experiment:
             raise UsageError(f"seed must lie in 0..{2**31 - self.num_seeds - 1}, not {self.seed}")
 
     @property
+    def seeds(self) -> range:
+        """All seeds that are trained."""
+        return range(self.seed, self.seed + self.num_seeds)
+
+    @property
     def agent_config(self) -> Any:
         """The section of the agent."""
         return getattr(self, agent_section(self.agent))

@@ -111,12 +111,12 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> RecurrentPolicy:
 
 
 def play_episodes(
-    agent: Any, state: Any, experiment: Experiment, episodes: int, seed: int, max_steps: int
+    agent: Any, state: Any, trained: Sequence[int], episodes: int, seed: int, max_steps: int
 ) -> Iterator[tuple[str, Episodes]]:
     """Yield ("greedy", ...) and ("sampled", ...) episodes; arrays [seeds, episodes].
 
-    What a trained seed meets depends on itself and on ``seed``, the evaluation's, alone: beside
-    others it plays the episodes that it plays alone.
+    ``trained`` are the seeds of the state. What each meets depends on itself and on ``seed``, the
+    evaluation's, alone: beside others it plays the episodes that it plays alone.
     """
     env = agent.env.with_num(episodes)
 
@@ -127,10 +127,9 @@ def play_episodes(
         memory_state = agent.initial_memory(episodes)
         return run_episodes(env.reset, env.step, act, memory_state, key, max_steps)
 
-    if experiment.num_seeds == 1:
+    if len(trained) == 1:
         state = jax.tree.map(lambda x: x[None], state)
     players = jax.jit(jax.vmap(play, in_axes=(0, 0, None)))  # greedy is traced: one compilation
-    trained = range(experiment.seed, experiment.seed + experiment.num_seeds)
     keys = jnp.stack([_evaluation_key(s, seed) for s in trained])
     for kind in ("greedy", "sampled"):
         yield kind, jax.device_get(players(state, keys, kind == "greedy"))

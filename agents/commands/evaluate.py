@@ -43,7 +43,7 @@ def evaluate_state(
         "seed": seed,
         "max_steps": max_steps,
     }
-    for kind, played in play_episodes(agent, state, experiment, episodes, seed, max_steps):
+    for kind, played in play_episodes(agent, state, experiment.seeds, episodes, seed, max_steps):
         results[kind] = _told(kind, played, experiment)
     folder.write("evaluation.json", json.dumps(results, indent=2) + "\n")
     console.print(f"evaluation in {folder.path / 'evaluation.json'}")

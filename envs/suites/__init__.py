@@ -34,7 +34,7 @@ def factory(name: str) -> Callable[..., Any] | None:
 def prefix_of(env: Any) -> str | None:
     """Return ``"brax/"`` where ``env`` is of brax's own making, and so on; None for all others."""
     package = type(env).__module__.partition(".")[0]
-    return next((p for p, (suite, _) in SUITES.items() if suite.PACKAGE == package), None)
+    return next((p for p, (suite, _) in SUITES.items() if package == suite.PACKAGE), None)
 
 
 def names() -> list[str]:

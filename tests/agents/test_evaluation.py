@@ -21,7 +21,7 @@ def test_a_seed_plays_beside_others_what_it_plays_alone(make_experiment):
         experiment = make_experiment(*arguments, env="popgym/RepeatFirstEasy", memory="mlp")
         agent = PPO(experiment)
         state = init_seeds(agent, experiment.seed, experiment.num_seeds)
-        played = play_episodes(agent, state, experiment, 16, seed, 60)
+        played = play_episodes(agent, state, experiment.seeds, 16, seed, 60)
         return {kind: episodes.returns for kind, episodes in played}
 
     together = returns("--seed=5", "--num-seeds=3")

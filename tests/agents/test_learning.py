@@ -24,7 +24,7 @@ def learn(agent, updates: int):
 
 def greedy_return(agent, state) -> float:
     """Return the mean over 64 greedy episodes."""
-    ((_, episodes), _) = play_episodes(agent, state, num_seeds=1, episodes=64, seed=0)
+    ((_, episodes), _) = play_episodes(agent, state, [0], 64, seed=0, max_steps=100)
     assert episodes.finished.all()
     return float(episodes.returns.mean())
 

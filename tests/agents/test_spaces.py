@@ -33,7 +33,7 @@ def learn(agent, updates: int, num_seeds: int = 1):
 
 def sampled_returns(agent, state, num_seeds: int = 1) -> np.ndarray:
     """Return those of 64 episodes of each seed."""
-    _, (_, episodes) = play_episodes(agent, state, num_seeds=num_seeds, episodes=64, seed=0)
+    _, (_, episodes) = play_episodes(agent, state, range(num_seeds), 64, seed=0, max_steps=1_000)
     assert episodes.finished.all()
     return np.asarray(episodes.returns)
 

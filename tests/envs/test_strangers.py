@@ -1,7 +1,5 @@
 """Environments of strangers, as they are: checked and trained, or one sentence why not."""
 
-import importlib
-
 import jax
 import pytest
 
@@ -61,7 +59,11 @@ def test_a_stranger_is_checked_and_trains(env, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("package", "line", "words"),
     [
-        ("craftax", "from craftax.craftax_env import make_craftax_env_from_name as make", "craftax/"),
+        (
+            "craftax",
+            "from craftax.craftax_env import make_craftax_env_from_name as make",
+            "craftax/",
+        ),
         ("navix", "from navix import make", "navix/"),
         ("xminigrid", "from xminigrid import make", "pair"),
     ],
