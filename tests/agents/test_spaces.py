@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.commands.train import _print_plan
-from agents.experiment import load_experiment
+from agents.experiment import Experiment, load_experiment
 from agents.parts import play_episodes
 from agents.ppo import PPO
 from ssmrl.errors import UsageError
@@ -33,7 +33,8 @@ def learn(agent, updates: int, num_seeds: int = 1):
 
 def sampled_returns(agent, state, num_seeds: int = 1) -> np.ndarray:
     """Return those of 64 episodes of each seed."""
-    _, (_, episodes) = play_episodes(agent, state, num_seeds=num_seeds, episodes=64, seed=0)
+    experiment = Experiment(num_seeds=num_seeds)
+    _, (_, episodes) = play_episodes(agent, state, experiment, 64, seed=0, max_steps=5_000)
     assert episodes.finished.all()
     return np.asarray(episodes.returns)
 
@@ -83,7 +84,7 @@ def test_pixels_of_minatar_are_learnt_from():
         "--ppo.learning-rate=1e-3",
     ]  # fmt: skip
     agent = PPO(load_experiment("quickstart", parse_overrides(words)))
-    assert isinstance(agent.network.encoder, ConvEncoder)
+    assert isinstance(agent.policy.network.encoder, ConvEncoder)
     chance, learnt = (sampled_returns(agent, state) for state in learn(agent, 40))
     assert interval(learnt)[0] > 2 * interval(chance)[1]
 
@@ -101,7 +102,7 @@ def test_pixels_of_minatar_are_learnt_from():
     ],
 )
 def test_the_encoder_suits_the_observations(make_agent, env, kind, chosen):
-    assert type(make_agent(f"--ppo.encoder={kind}", env=env).network.encoder) is chosen
+    assert type(make_agent(f"--ppo.encoder={kind}", env=env).policy.network.encoder) is chosen
 
 
 def test_no_convolutions_without_an_image(make_agent):
