@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from agents.experiment import Experiment
 from agents.parts import play_episodes
 from ssmrl.train.chunk import Chunk, init_seeds
 
@@ -24,7 +25,7 @@ def learn(agent, updates: int):
 
 def greedy_return(agent, state) -> float:
     """Return the mean over 64 greedy episodes."""
-    ((_, episodes), _) = play_episodes(agent, state, num_seeds=1, episodes=64, seed=0)
+    ((_, episodes), _) = play_episodes(agent, state, Experiment(), 64, seed=0, max_steps=5_000)
     assert episodes.finished.all()
     return float(episodes.returns.mean())
 
