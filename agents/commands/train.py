@@ -92,8 +92,9 @@ def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
     experiment = load_experiment(config, overrides)
     words = (
         "Trains an agent by a preset or YAML file and the options on top of it; what each is "
-        "without being given stands behind it. --env.params.NAME VALUE sets a parameter of the "
-        "environment, --resume RUN goes on with a run."
+        "without being given stands behind it. Of one given twice the last holds. "
+        "--env.params.NAME VALUE sets a parameter of the environment, --resume RUN goes on with a "
+        "run."
     )
     prog = "ssmrl train [CONFIG]"
     tyro.cli(type(experiment), default=experiment, args=["--help"], description=words, prog=prog)

@@ -137,7 +137,8 @@ def check_divides(part_name: str, part: int, whole_name: str, whole: int) -> Non
 def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
     """Turn ``--ppo.num-envs 8 --x`` into ``{"ppo": {"num_envs": "8"}, "x": "true"}``.
 
-    Several numbers for one option, a list's, are joined by commas.
+    Several numbers for one option, a list's, are joined by commas. Of an option that is given
+    twice the last holds, so that scripts can append to a command.
     """
     overrides: dict[str, Any] = {}
     rest = list(arguments)

@@ -33,7 +33,7 @@ def _parse(line: bytes) -> Row | None:
 def _is_whole(row: Row) -> bool:
     """Return whether resuming and plotting find what they need."""
     counts = (row.get("update"), row.get("env_steps"))
-    if not all(type(count) is int and 0 < count < 2**63 for count in counts):
+    if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         return False
     returns = row.get("episode_return_mean", "missing")
     returns = returns if isinstance(returns, list) else [returns]

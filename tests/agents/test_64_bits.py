@@ -38,16 +38,12 @@ def test_what_is_learnt_has_32_bits(make_experiment, memory, env, options):
         kept = jax.tree.leaves((own, state.actor.memory_state))
         assert not [x for x in kept if x.dtype in (jnp.float64, jnp.int64)]
 
-        def act(memory_state, obs, start, key):
-            return agent.act(state, memory_state, obs, start, key, False)
+        def play(state, key):
+            act = lambda *inputs: agent.act(state, *inputs, False)  # noqa: E731
+            vector, memory_state = agent.env.with_num(3), agent.initial_memory(3)
+            return run_episodes(vector.reset, vector.step, act, memory_state, key, 5)
 
-        vector = agent.env.with_num(3)
-        played = jax.eval_shape(
-            lambda key: run_episodes(
-                vector.reset, vector.step, act, agent.initial_memory(3), key, 5
-            ),
-            jax.random.key(0),
-        )
+        played = jax.eval_shape(play, state, jax.random.key(0))
         assert played.returns.dtype == jnp.float32
 
 

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import envs
+from agents import animation
 from agents.cli import main
 from agents.commands.environments import for_terminal, read_action
-from agents.episode import picture, record_episode
+from agents.episode import Episode, picture, record_episode
 from envs.spaces import Box, Discrete, MultiDiscrete
 from ssmrl.errors import UsageError
 
@@ -41,6 +43,28 @@ def test_actions_are_drawn_apart_from_the_environment(make_agent):
     state = agent.init(jax.random.key(0))
     played = [record_episode(agent, state, seed, greedy=False, max_steps=1) for seed in range(32)]
     assert 0.2 < np.mean([episode.rewards for episode in played]) < 0.8
+
+
+@pytest.mark.parametrize("actions", [np.int32([0, 1, 1]), np.float32([[0.1], [0.4], [0.2]])])
+def test_what_is_discrete_has_whole_numbers_on_its_axes(actions, tmp_path, monkeypatch):
+    """Of so few steps and actions matplotlib would make 0.5, 1.5 and so on."""
+    figures = []
+    keep = lambda *args, **kw: figures.append(Figure(*args, **kw)) or figures[-1]  # noqa: E731
+    monkeypatch.setattr(animation, "Figure", keep)
+    seen = [np.zeros(2, np.float32)] * 3
+    episode = Episode([None] * 3, seen, list(actions), [0.0, 1.0, 0.0], [[0.1]] * 3)
+    animation.animate(episode, "title", tmp_path / "episode.gif")
+    saw, did, got, felt = figures[0].axes
+
+    def is_whole(axis):
+        low, high = sorted(axis.get_view_interval())
+        ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+        return len(ticks) > 1 and all(float(tick).is_integer() for tick in ticks)
+
+    assert all(is_whole(axes.xaxis) for axes in (saw, did, got, felt))
+    assert is_whole(saw.yaxis)
+    assert is_whole(did.yaxis) == (actions.dtype == np.int32)
+    assert not is_whole(felt.yaxis)
 
 
 @pytest.mark.parametrize("name", ["Catch-bsuite", "Pong-misc"])

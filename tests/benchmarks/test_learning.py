@@ -21,7 +21,8 @@ def test_paths_are_trained_and_drawn(tmp_path):
 def test_the_first_step_at_which_each_seed_has_learnt(tmp_path):
     folder = RunFolder.create(tmp_path / "run", {})
     for i, returns in enumerate([[0.0, 0.0], [0.95, 0.5], [0.0, 0.92], [0.99, 0.99]]):
-        folder.append_row({"env_steps": 10 * i, "episode_return_mean": returns})
+        numbers = {"update": i, "env_steps": 10 * i, "seconds": 0.1}
+        folder.append_row({**numbers, "episode_return_mean": returns})
     evaluation = {k: {"mean": 0.5, "mean_interval": [0.4, 0.6]} for k in ("greedy", "sampled")}
     folder.write("evaluation.json", json.dumps(evaluation))
     row = learning.describe(folder)

@@ -42,6 +42,7 @@ class Outer:
     [
         ([], Outer()),
         (["--count", "1e3"], Outer(count=1000)),
+        (["--count", "1", "--count", "2"], Outer(count=2)),
         (["--count=7", "--name", "y"], Outer(count=7, name="y")),
         (["--inner.rate", "5e-5"], Outer(inner=Inner(rate=5e-5))),
         (["--inner.rate", "-2"], Outer(inner=Inner(rate=-2.0))),
