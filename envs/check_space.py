@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple, dtype_of
 from ssmrl.errors import UsageError
 
 ACTIONS = (Discrete, MultiDiscrete, Box)
@@ -27,8 +27,8 @@ def check_action_space(what: str, space: Any) -> None:
 
 
 def like_action(space: Space) -> jax.ShapeDtypeStruct:
-    """Return shape and dtype of an action, as they are where x64 is off."""
-    return jax.ShapeDtypeStruct(space.shape, jax.dtypes.canonicalize_dtype(space.dtype))
+    """Return the shape and dtype of an action."""
+    return jax.ShapeDtypeStruct(space.shape, dtype_of(space))
 
 
 def check_space(what: str, space: Any, kinds: tuple[type[Space], ...] = OBSERVATIONS) -> None:
@@ -102,4 +102,5 @@ def _is_real(dtype: Any) -> bool:
 
 def _words(space: Any) -> str:
     package = type(space).__module__.partition(".")[0]  # gymnasium's spaces look like gymnax's
-    return repr(space) if package == "builtins" else f"{space!r} of {package}"
+    words = f"a {type(space).__name__}" if " object at 0x" in repr(space) else repr(space)
+    return words if package == "builtins" else f"{words} of {package}"

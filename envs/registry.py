@@ -96,6 +96,12 @@ def _make(name: str, settings: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _checked(name: str, env: Any) -> Any:
+    """Return what was made; raise ``UsageError`` where it cannot be one of gymnax's kind."""
+    if prefix := suites.prefix_of(env):
+        raise UsageError(
+            f"environment {name!r} is the suite's own, with spaces and signatures that are not "
+            f"gymnax's; it is adapted under a name that begins with {prefix!r}, see ssmrl list envs"
+        )
     for method in METHODS:
         if not hasattr(env, method):
             alone = "; return it alone, without its parameters" if isinstance(env, tuple) else ""

@@ -31,6 +31,12 @@ def factory(name: str) -> Callable[..., Any] | None:
     return functools.partial(SUITES[prefix + slash][1], env_id)
 
 
+def prefix_of(env: Any) -> str | None:
+    """Return ``"brax/"`` where ``env`` is of brax's own making, and so on; None for all others."""
+    package = type(env).__module__.partition(".")[0]
+    return next((p for p, (suite, _) in SUITES.items() if package == suite.PACKAGE), None)
+
+
 def names() -> list[str]:
     """Return the names of the suites that are installed, sorted.
 

@@ -21,6 +21,7 @@ SOUND = [
 FAULTY = {
     "it is Discrete(2) of gymnasium, but must be one of Discrete, MultiDiscrete, Box, Dict and "
     "Tuple of envs.spaces": gymnasium.spaces.Discrete(2),
+    "it is a Discrete of tests, but must be one of": type("Discrete", (), {})(),
     "it is None, but must be one of": None,
     "it is <class 'envs.spaces.MultiDiscrete'>, but must be one of": MultiDiscrete,
     "it is a Discrete of 0, but must have a whole number >= 1": Discrete(0),

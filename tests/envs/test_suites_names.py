@@ -74,3 +74,15 @@ def test_importing_and_listing_import_no_suite():
     code = f"import sys, envs; envs.names()\nprint({set(PACKAGES.values())} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout == "set()\n", run.stderr
+
+
+def test_a_suites_own_class_leads_to_the_names(monkeypatch):
+    room = type("Room", (), {"__module__": "navix.environments.room"})
+    standins.install(monkeypatch, standins.module("a_strangers_room", make=room))
+    with pytest.raises(UsageError) as caught:
+        envs.make("a_strangers_room:make")
+    assert str(caught.value) == (
+        "environment 'a_strangers_room:make' is the suite's own, with spaces and signatures that "
+        "are not gymnax's; it is adapted under a name that begins with 'navix/', see ssmrl list "
+        "envs"
+    )
