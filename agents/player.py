@@ -21,7 +21,7 @@ from agents.parts import make_policy, wrap_as_configured
 from agents.trained import as_trained
 from envs.check import _check_observation as check_observation
 from envs.described import Described, Told, space_from_mapping
-from envs.spaces import Space
+from envs.spaces import Space, dtype_of
 from envs.vector import VectorEnv
 from envs.wrappers import Wrapper
 from ssmrl.errors import UsageError
@@ -56,7 +56,7 @@ class Player:
         """Return the state before the first step of one environment, or of a batch (B,)."""
         size = batch_shape[0] if batch_shape else 1
         space = self._env.action_space(None)
-        action = jnp.zeros((size, *space.shape), space.dtype)
+        action = jnp.zeros((size, *space.shape), dtype_of(space))
         state = PlayerState(self._policy.initial_memory(size), action)
         return state if batch_shape else _first(state)
 

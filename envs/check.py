@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.check_space import check_action_space, check_space, like_action
 from envs.dependence import depends
-from envs.spaces import Box, Dict, Space, Tuple
+from envs.spaces import Box, Dict, Space, Tuple, dtype_of
 from envs.wrappers.base import name_of
 from ssmrl.errors import UsageError
 from ssmrl.foreign import foreign
@@ -153,7 +153,7 @@ def _check_observation(what: str, obs: Any, space: Space) -> None:
         for key, child in children.items():
             _check_observation(f"{what}[{key!r}]", parts[key], child)
         return
-    expected = jax.ShapeDtypeStruct(tuple(space.shape), jax.dtypes.canonicalize_dtype(space.dtype))
+    expected = jax.ShapeDtypeStruct(tuple(space.shape), dtype_of(space))
     if not hasattr(obs, "shape") or obs.shape != expected.shape or not _fits(obs.dtype, space):
         raise UsageError(
             f"{what} is {describe(obs)}, but the observation space says {describe(expected)}"

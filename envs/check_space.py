@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple, dtype_of
 from ssmrl.errors import UsageError
 
 ACTIONS = (Discrete, MultiDiscrete, Box)
@@ -27,8 +27,8 @@ def check_action_space(what: str, space: Any) -> None:
 
 
 def like_action(space: Space) -> jax.ShapeDtypeStruct:
-    """Return shape and dtype of an action, as they are where x64 is off."""
-    return jax.ShapeDtypeStruct(space.shape, jax.dtypes.canonicalize_dtype(space.dtype))
+    """Return the shape and dtype of an action."""
+    return jax.ShapeDtypeStruct(space.shape, dtype_of(space))
 
 
 def check_space(what: str, space: Any, kinds: tuple[type[Space], ...] = OBSERVATIONS) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple, dtype_of
 from envs.wrappers.base import Transition
 
 
@@ -33,7 +33,7 @@ class Described:
 
     def reset(self, key: jax.Array, params: Told) -> tuple[Any, jax.Array]:
         """Return what was told, and no action yet."""
-        return params.obs, jnp.zeros(self._action_space.shape, self._action_space.dtype)
+        return params.obs, jnp.zeros(self._action_space.shape, dtype_of(self._action_space))
 
     def step(self, key: jax.Array, state: Any, action: Any, params: Told) -> Transition:
         """Return what was told, and the action."""

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envs.spaces import HUGE, Box, Dict, Space, Tuple, contains
+from envs.spaces import HUGE, Box, Dict, Space, Tuple, contains, dtype_of
 from ssmrl.purity import plain
 
 NUM_ENVS = 32
@@ -56,7 +56,7 @@ def sample(space: Space, key: jax.Array) -> jax.Array:
         return space.sample(key)
     low = jnp.where(space.low > -HUGE, space.low, jnp.minimum(space.high, 0) - 1)
     high = jnp.where(space.high < HUGE, space.high, jnp.maximum(space.low, 0) + 1)
-    return jax.random.uniform(key, space.shape, space.dtype, low, high)
+    return jax.random.uniform(key, space.shape, dtype_of(space), low, high)
 
 
 def _unbounded(space: Space) -> Space:

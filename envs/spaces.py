@@ -18,6 +18,7 @@ __all__ = [
     "Space",
     "Tuple",
     "contains",
+    "dtype_of",
     "encode",
     "encoded_parts",
     "encoded_size",
@@ -64,6 +65,11 @@ def contains(space: Space, x: Any) -> jax.Array:
         return jnp.all((x >= 0) & (x < (space.n if isinstance(space, Discrete) else space.nvec)))
     parts = [contains(child, _part(x, key)) for key, child in _children(space)]
     return jnp.stack(parts).all()
+
+
+def dtype_of(space: Space) -> jnp.dtype:
+    """Return the dtype of elements as JAX has it: float32 for float64 where x64 is off."""
+    return jax.dtypes.canonicalize_dtype(space.dtype)
 
 
 def two_sided(space: Box) -> tuple[jax.Array, jax.Array, jax.Array]:

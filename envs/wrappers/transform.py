@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.spaces import Box, Space, encode, encoded_space, two_sided
+from envs.spaces import Box, Space, dtype_of, encode, encoded_space, two_sided
 from envs.wrappers.base import Transition, Wrapper
 from envs.wrappers.checks import box_observation, numbers, usage_error
 
@@ -105,8 +105,9 @@ class ClipAction(MapAction):
         space = self.env.action_space(params)
         if not isinstance(space, Box):
             return action
-        clipped = jnp.clip(jnp.asarray(action, space.dtype), space.low, space.high)
-        return clipped.astype(space.dtype)  # bounds may be floats
+        dtype = dtype_of(space)
+        clipped = jnp.clip(jnp.asarray(action, dtype), space.low, space.high)
+        return clipped.astype(dtype)  # bounds may be floats
 
 
 class RescaleAction(MapAction):
@@ -125,7 +126,7 @@ class RescaleAction(MapAction):
         low, high, _ = two_sided(space)
         middle, half = high / 2 + low / 2, high / 2 - low / 2
         stretched = middle + half * jnp.asarray(action, jnp.float32)
-        return jnp.clip(stretched, space.low, space.high).astype(space.dtype)
+        return jnp.clip(stretched, space.low, space.high).astype(dtype_of(space))
 
     def action_space(self, params: Any) -> Space:
         """Return the Box from -1 to 1, or with the environment's bounds where it lacks one."""

@@ -53,20 +53,3 @@ def test_a_stranger_is_checked_and_trains(env, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "fit for training" in printed
     assert "64 / 64 steps" in printed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("package", "line", "words"),
-    [
-        (
-            "craftax",
-            "from craftax.craftax_env import make_craftax_env_from_name as make",
-            "craftax/",
-        ),
-        ("navix", "from navix import make", "navix/"),
-        ("xminigrid", "from xminigrid import make", "pair"),
-    ],
-)
-def test_a_suites_own_class_is_refused(package, line, words, tmp_path, monkeypatch, capsys):
-    pytest.importorskip(package)
