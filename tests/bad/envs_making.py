@@ -93,7 +93,7 @@ class ParamsText(Sound):
     default_params = Sound.default_params.replace(length="five")
 
 
-@fault("GymnasiumCartPole|reset|action_space|step")
+@fault("gymnasium")
 def GymnasiumCartPole():
     return gymnasium.make("CartPole-v1")
 
@@ -184,7 +184,7 @@ MODULES: dict[str, tuple[str | bytes | None, str]] = {
     "warns": ("import warnings\nwarnings.warn('old', FutureWarning)\n", "FutureWarning|'Env'"),
     "own_exception": (
         "class Mine(Exception):\n    def __str__(self):\n        raise ValueError\nraise Mine\n",
-        r"Mine.*theirs\.py:4",
+        r"theirs\.py:\d",
     ),
     "long_words": ("raise ValueError('x' * 100_000)\n", r"ValueError: x+.*theirs\.py:1"),
     "getattr": ("def __getattr__(name):\n    raise KeyError(name)\n", r"Env.*theirs\.py:2"),

@@ -125,12 +125,6 @@ class NeverBeginsAnew(Sound):
         return super().observe(state).clip(-1, 1)
 
 
-@PLAYED.fault("observation.*outside.*space|outside the observation space")
-class ObsOutside(Sound):
-    def observe(self, state):
-        return super().observe(state) + 3
-
-
 @PLAYED.fault("not finite|NaN")
 class ObsNaN(Sound):
     def observe(self, state):

@@ -18,24 +18,28 @@ from ssmrl.train.chunk import Chunk, init_seeds
 SECONDS = 15  # that an answer may take on a busy machine; an idle one gives it in three
 LONGEST = 1000  # characters of a sentence that a person still reads
 
-# What tells a user how to go on: what to do, what is allowed, or what there is.
-WAY_OUT = re.compile(
-    r"did you mean|known are|must|has to|needs?\b|nearest|such as|start a new run|start anew|"
-    r"ssmrl check|--resume|instead|at least|at most|another|allowed|expected|takes (?:no|its)|"
-    r"(?:^|[;,:(] |\bor |\band |\bso )(?:use|give|name|raise|lower|choose|take|make|move|remove|"
-    r"delete|rename|restore|repair|install|wrap|drop|put|return|write|draw|keep|set|stop|copy|"
-    r"call|pass|train|try|widen|clip|check|it has none|it holds no|there is no|invalid choice)\b|"
-    # The words of the operating system say of a path what another one must be.
-    r"No such file|[Nn]ot a directory|[Ii]s a directory|Permission denied|Read-only file system|"
-    r"Too many levels of symbolic links|File name too long|line \d+|"
-    # What is, and what is expected.
-    r"but the observation space (?:says|has)|an environment: it has no|not a class|is not finite|"
-    r"says what|not text|is no file|too deeply|more than [\d,]+ values|supported formats|\byet\b|"
-    r"takes \d+ positional arguments? but|missing \d+ required positional|"
-    # Those of argparse.
-    r"are required|unrecognized arguments|invalid int value|is written as"
+VERBS = (
+    "call|check|choose|clip|copy|delete|draw|drop|give|install|keep|lower|make|move|name|pass|put|"
+    "raise|remove|rename|repair|restore|return|set|stop|take|train|try|use|widen|wrap|write"
 )
-
+# What tells a user how to go on.
+WAY_OUT = re.compile(
+    # What to do, what is allowed, or what there is.
+    rf"(?:^|[;,:(] |\bor |\band |\bso )(?:{VERBS})\b|"
+    r"did you mean|known are|must|has to|needs?\b|nearest|such as|start a new run|start anew|"
+    r"ssmrl check|--resume|instead|at least|at most|another|allowed|expected|supported formats|"
+    r"it has none|there is no|takes (?:no|its)|"
+    # What is wrong with a path or a text, in words that say what another one must be.
+    r"No such file|[Nn]ot a directory|[Ii]s a directory|Permission denied|Read-only file system|"
+    r"Too many levels of symbolic links|File name too long|line \d+|not text|is no file|"
+    r"too deeply|more than [\d,]+ values|holds no|"
+    # What is, where it is known what must be: by the contract, or by Python's signatures.
+    r"but the observation space (?:says|has)|has no '|says what|not a class|is not finite|"
+    r"which is none|cannot be imported|differ by up to|still depends|though step|\byet\b|"
+    r"takes \d+ positional arguments? but|missing \d+ required positional|"
+    # The words of argparse.
+    r"are required|unrecognized arguments|invalid int value|invalid choice|is written as"
+)
 OWN_LINE = re.compile(r"(?:bad/\w+|theirs)\.py:\d+")  # what `check` shows is the line to mend
 
 
