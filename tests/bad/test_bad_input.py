@@ -53,7 +53,7 @@ ENVIRONMENTS = (
 
 def env_cases() -> dict[str, Case]:
     """Return every bad environment with ``train``, and every fourth with ``check``."""
-    cases = {}
+    cases, checks = {}, {}
     for module in ENVIRONMENTS:
         for number, (name, words) in enumerate(module.FAULTS.items()):
             path = f"{module.__name__}:{name}"
@@ -61,26 +61,27 @@ def env_cases() -> dict[str, Case]:
             named = rf"\A(?=.*(?:{name}|action))(?s:.*)(?:{words})"
             cases[f"train-{name}"] = Case([*TINY, "--env.name", path], named, may_work=may_work)
             if number % 4 == 0 and not may_work:
-                cases[f"check-{name}"] = Case(["check", path], words)
+                checks[f"check-{name}"] = Case(["check", path], words)
     for name, words in envs_tracing.PLAYED.items():
-        cases[f"check-{name}"] = Case(["check", f"bad.envs_tracing:{name}"], words)
-    return cases | envs_making.CASES
+        checks[f"check-{name}"] = Case(["check", f"bad.envs_tracing:{name}"], words)
+    return cases | envs_making.CASES | checks  # which forget what is traced, so they come last
 
 
 def memory_cases() -> dict[str, Case]:
     """Return every bad memory with ``train``, and every fourth with ``check``."""
-    cases = {}
+    cases, checks = dict(memory_options.CASES), {}
     for number, (name, words) in enumerate(memories.FAULTS.items()):
         path = f"bad.memories:{name}"
         line = [*TINY, "--memory.name", path, "--env.name", "probes:Cue"]
         cases[f"train-{name}"] = Case(line, words, may_work=name in memories.MAY_WORK)
         if number % 4 == 0:
-            cases[f"check-{name}"] = Case(["check", "--memory", path], words)
+            checks[f"check-{name}"] = Case(["check", "--memory", path], words)
     for name, words in memories_played.PLAYED.items():
-        cases[f"check-{name}"] = Case(["check", "--memory", f"bad.memories_played:{name}"], words)
+        path = f"bad.memories_played:{name}"
+        checks[f"check-{name}"] = Case(["check", "--memory", path], words)
     for name in ("missing_import", "syntax_error", "raises", "exits", "recursion", "misspelt"):
         cases[f"module-{name}"] = envs_making.module_case("--memory.name", name)
-    return cases | memory_options.CASES
+    return cases | checks
 
 
 @pytest.fixture
