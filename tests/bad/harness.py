@@ -176,16 +176,19 @@ def stop_before_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Chunk, "compile", trace)
 
 
-def stop_before_playing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let evaluations of more episodes than a computer can hold end in ``Accepted``."""
-    play = evaluate.play_episodes
+def reuse(monkeypatch: pytest.MonkeyPatch, chunk: Chunk, played: list) -> None:
+    """Let training go on with a chunk that is compiled, and evaluations tell what was played.
 
-    def play_few(agent: Any, state: Any, experiment: Any, episodes: int, *limits: int) -> Any:
+    More episodes than a computer can hold end in ``Accepted``.
+    """
+
+    def play(agent: Any, state: Any, trained: Any, episodes: int, *_: int) -> Iterator:
         if episodes > 10**6:
             raise Accepted
-        return play(agent, state, experiment, episodes, *limits)
+        return iter(played)
 
-    monkeypatch.setattr(evaluate, "play_episodes", play_few)
+    monkeypatch.setattr(train, "Chunk", lambda *_: chunk)
+    monkeypatch.setattr(evaluate, "play_episodes", play)
 
 
 @contextmanager

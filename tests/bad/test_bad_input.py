@@ -31,13 +31,13 @@ from bad.harness import (
     assert_words,
     changes,
     plant,
+    reuse,
     stop_before_compiling,
-    stop_before_playing,
     tree,
 )
 
 from agents.cli import main
-from agents.commands import train
+from agents.commands import evaluate, train
 from ssmrl.train.chunk import Chunk
 from ssmrl.train.run_folder import RunFolder
 
@@ -142,12 +142,17 @@ def test_what_is_sound_reaches_the_compiler(thing, workplace, monkeypatch, capsy
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return the folder of a trained run, and the compiled chunk that trained it."""
-    path, chunks = tmp_path_factory.mktemp("trained") / "run", []
+    """Return the folder of a trained run, its compiled chunk, and what its evaluation played."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    chunks, played, play = [], [], evaluate.play_episodes
 
-    def keep(*args):
+    def keep_chunk(*args):
         chunks.append(Chunk(*args))
         return chunks[-1]
+
+    def keep_episodes(*args):
+        played.extend(play(*args))
+        return iter(played)
 
     options = [
         "--env.name", "probes:Cue", "--memory.name", "mlp", "--memory.features", "8",
@@ -155,10 +160,11 @@ def trained(tmp_path_factory):
         "--ppo.anneal-learning-rate", "false", "--ppo.gamma", "0.99",
     ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "Chunk", keep)
+        patch.setattr(train, "Chunk", keep_chunk)
+        patch.setattr(evaluate, "play_episodes", keep_episodes)
         assert main([*TINY, *options]) == 0
     chunks[0].compile = lambda state: None  # it is
-    return path, chunks[0]
+    return path, chunks[0], played
 
 
 # Written anew by every command that works, and made of what is kept elsewhere.
@@ -192,9 +198,8 @@ def lost(before: dict, after: dict, damaged: set[str]) -> list[str]:
     ],
 )
 def test_run_folder(case, command, trained, workplace, monkeypatch, capsys):
-    whole, chunk = trained
-    monkeypatch.setattr(train, "Chunk", lambda *_: chunk)
-    stop_before_playing(monkeypatch)
+    whole, chunk, played = trained
+    reuse(monkeypatch, chunk, played)
     shutil.copytree(whole, "run")
     sound = tree(workplace)
     case.damage(workplace / "run")
