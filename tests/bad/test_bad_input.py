@@ -58,7 +58,7 @@ def env_cases() -> dict[str, Case]:
         for number, (name, words) in enumerate(module.FAULTS.items()):
             path = f"{module.__name__}:{name}"
             may_work = name in getattr(module, "MAY_WORK", ())
-            named = rf"\A(?=.*(?:{name}|action))(?s:.*)(?:{words})"
+            named = rf"\A(?=.*(?:{name}|action|GiB))(?s:.*)(?:{words})"
             cases[f"train-{name}"] = Case([*TINY, "--env.name", path], named, may_work=may_work)
             if number % 4 == 0 and not may_work:
                 checks[f"check-{name}"] = Case(["check", path], words)
