@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ssmrl.errors import TrainingError, UsageError
+from ssmrl.errors import TrainingError, UsageError, shown
 
 TRAIN = "[CONFIG] [--resume RUN] [--OPTION VALUE ...]"
 CHECK = "(ENV | --memory NAME) [--OPTION VALUE ...]"  # names, or paths such as my_module:MyEnv
@@ -58,9 +58,9 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("eval", help="evaluate a run's agent, greedy and sampled")
     evaluate.add_argument("run", help="a run folder")
-    evaluate.add_argument("--episodes", type=int, help="parallel episodes of each kind and seed")
-    evaluate.add_argument("--max-steps", type=int, help="an episode that goes on is cut off there")
-    evaluate.add_argument("--seed", type=int, default=0, help="of the episodes")
+    evaluate.add_argument("--episodes", type=_whole, help="parallel ones of each kind and seed")
+    evaluate.add_argument("--max-steps", type=_whole, help="where an episode is cut off")
+    evaluate.add_argument("--seed", type=_whole, default=0, help="of the episodes")
     evaluate.set_defaults(command=_eval)
 
     plot = commands.add_parser("plot", help="draw the learning curves of runs in one picture")
@@ -71,9 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser("render", help="write an episode of a run's agent as a .gif")
     render.add_argument("run", help="a run folder")
     render.add_argument("--out", help="picture to write; by default the run's episode.gif")
-    render.add_argument("--seed", type=int, default=0, help="of the episode")
+    render.add_argument("--seed", type=_whole, default=0, help="of the episode")
     render.add_argument("--sampled", action="store_true", help="draw actions, as in training")
-    render.add_argument("--max-steps", type=int, default=200, help="of an episode that goes on")
+    render.add_argument("--max-steps", type=_whole, default=200, help="of an episode that goes on")
     render.set_defaults(command=_render)
 
     play = commands.add_parser("play", help="play an environment yourself, in the terminal")
@@ -91,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole(typed: str) -> int:
+    """Return a whole number; argparse itself would repeat thousands of digits."""
+    try:
+        return int(typed)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {shown(typed)}") from None
+
+
 def _train(arguments: list[str]) -> int:
     from agents.commands import train
     from ssmrl.train.config import NoValue, parse_overrides
@@ -100,7 +108,7 @@ def _train(arguments: list[str]) -> int:
     resume = overrides.pop("resume", None)
     if overrides.pop("help", False):
         return train.show_options(config, overrides)
-    if isinstance(resume, NoValue):
+    if isinstance(resume, NoValue | dict):
         raise UsageError("--resume needs the folder of a run")
     if resume is None:
         return train.start(config, overrides)

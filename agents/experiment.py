@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.registry import Registry, did_you_mean
 from ssmrl.train.config import check_above_zero, convert, from_mapping, merge, named
-from ssmrl.train.values import LongInt, shown
+from ssmrl.train.values import LongInt
 from ssmrl.train.yaml_file import read_yaml
 
 AGENTS: Registry[str] = Registry("agent")  # where their classes are; imported when used
@@ -81,7 +81,8 @@ class Experiment:
         if self.total_steps < steps_per_update:
             raise UsageError(
                 f"total_steps={self.total_steps} is less than one update of {steps_per_update} "
-                f"steps; raise it to {steps_per_update} or more"
+                "steps (num_envs x num_steps); lower those, or raise it to "
+                f"{steps_per_update} or more"
             )
         updates = self.total_steps // steps_per_update
         if updates >= 2**31:  # they are counted in 32 bits
@@ -199,9 +200,11 @@ def config_names() -> list[str]:
 def read_config(config: str | Path) -> dict[str, Any]:
     """Return the mapping in a preset, or in a YAML file where the name ends in .yaml."""
     path = Path(config)
+    if "\0" in str(path):
+        raise UsageError(f"a config's name must be text without null bytes, not {str(path)!r}")
     if path.suffix not in (".yaml", ".yml"):
         if str(config) not in config_names():
             hint = did_you_mean(str(config), config_names())
-            raise UsageError(f"unknown config {str(config)!r}{hint}; a file must end in .yaml")
+            raise UsageError(f"unknown config {shown(str(config))}{hint}; a file must end in .yaml")
         path = config_folder() / f"{config}.yaml"
     return read_yaml(path)

@@ -14,7 +14,7 @@ from envs import spaces
 from envs.vector import VectorEnv
 from envs.wrappers.base import name_of
 from ssmrl import memory
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.foreign import is_foreign
 from ssmrl.memory.check import check_shapes
 from ssmrl.nets.actor_critic import ActorCritic
@@ -74,7 +74,9 @@ def action_head(space: spaces.Space) -> nn.Module:
         return FactoredHead(tuple(int(n) for n in space.nvec))
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return GaussianHead(space.shape[0])
-    raise UsageError(f"no action head for {space}; use Discrete, MultiDiscrete or a flat Box")
+    raise UsageError(
+        f"no action head for {shown(space)}; use Discrete, MultiDiscrete or a flat Box"
+    )
 
 
 def encoder(env: VectorEnv, kind: str, sizes: Sequence[int]) -> nn.Module:

@@ -19,7 +19,7 @@ from flax import struct
 from agents.experiment import Experiment
 from agents.parts import make_policy, wrap_as_configured
 from agents.trained import as_trained
-from envs.check import _check_observation as check_observation
+from envs.check import check_observation
 from envs.described import Described, Told, space_from_mapping
 from envs.spaces import Space, dtype_of
 from envs.vector import VectorEnv
@@ -141,7 +141,7 @@ def load(run: str | Path, seed: int = 0) -> Player:
     seeds = () if experiment.num_seeds == 1 else (experiment.num_seeds,)
     like = jax.eval_shape(learnt, jax.random.key(0))
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*seeds, *x.shape), x.dtype), like)
-    _, kept, damages = Checkpoints(folder.checkpoints).restore(like, part=True)
+    _, kept, damages = Checkpoints(folder.checkpoints, must_exist=True).restore(like, part=True)
     for warning in [*notes, *damages]:
         warnings.warn(warning, stacklevel=2)
     return Player(policy, jax.tree.map(lambda x: x[seed], kept) if seeds else kept, env)

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,19 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 
 def make_agent(experiment: Experiment) -> Any:
     """Return the agent that the experiment names."""
-    with foreign(f"agent {experiment.agent!r}") if is_foreign(experiment.agent) else nullcontext():
+    with own_code(experiment):
         return agent_class(experiment.agent)(experiment)
+
+
+def own_code(experiment: Experiment) -> AbstractContextManager[None]:
+    """Return a door that names what of the experiment is somebody's own, where tracing raises."""
+    named = {
+        "environment": experiment.env.name,
+        "memory": experiment.memory.name,
+        "agent": experiment.agent,
+    }
+    own = [f"{kind} {name!r}" for kind, name in named.items() if is_foreign(name)]
+    return foreign(" or ".join(own), "ssmrl check tries it") if own else nullcontext()
 
 
 def default_run_dir(experiment: Experiment) -> Path:
@@ -84,7 +95,7 @@ def options_of_size(experiment: Experiment) -> str:
 
 def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: bool = False) -> Any:
     """Return the newest whole state of a run, or its first where it resumes before a checkpoint."""
-    checkpoints = Checkpoints(folder.checkpoints)
+    checkpoints = Checkpoints(folder.checkpoints, must_exist=not resuming)
     if resuming and checkpoints.newest() is None:
         console.print("there is no checkpoint yet; starting from the beginning")
         return init_seeds(agent, experiment.seed, experiment.num_seeds)

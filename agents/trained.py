@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.experiment import Experiment, load_experiment
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.train.config import to_mapping
 from ssmrl.train.run_folder import RunFolder
-from ssmrl.train.values import shown
 
 # What says when to write, evaluate and stop may change at any time.
 _FREE = (

@@ -14,6 +14,8 @@ from envs.dependence import depends
 from envs.fixed import NoParams
 from envs.spaces import Space
 from envs.wrappers.base import Transition, Wrapper, name_of
+from ssmrl.errors import UsageError
+from ssmrl.shapes import describe
 
 # Where old classes have the steps of an episode in their state, and the limit in their parameters.
 TIME_LIMITS = (("time", "max_steps_in_episode"), ("timestep", "max_timesteps"))
@@ -37,12 +39,16 @@ def is_legacy(env: Any, params: Any) -> bool:
     if getattr(type(env), "step", None) is Environment.step:
         return _is_old_class(env, params)
 
-    def one_step(key: jax.Array, action: jax.Array) -> Any:
-        _, state = call_with_params(env.reset, key, params=params)
-        return call_with_params(env.step, key, state, action, params=params)
+    counts: list[int] = []  # told by the side, since what is returned may be no arrays at all
 
-    step = jax.eval_shape(one_step, jax.random.key(0), _like_action(env, params))
-    return isinstance(step, tuple) and len(step) == 5
+    def one_step(key: jax.Array, action: jax.Array) -> None:
+        first = call_with_params(env.reset, key, params=params)
+        if isinstance(first, tuple) and len(first) == 2:  # else check_environment complains
+            step = call_with_params(env.step, key, first[1], action, params=params)
+            counts.append(len(step) if isinstance(step, tuple) else 0)
+
+    jax.eval_shape(one_step, jax.random.key(0), _like_action(env, params))
+    return counts == [5]
 
 
 def _is_old_class(env: Any, params: Any) -> bool:
@@ -132,7 +138,7 @@ class LegacyGymnax(Wrapper):
             return self._step_and_reset(key, state, action, params)
         step = call_with_params(self.env.step, key, state, action, params=params)
         obs, state, reward, done, info = step
-        info = {**info, "final_observation": obs}
+        info = {**self._mapping(info), "final_observation": obs}
         return obs, state, reward, jnp.asarray(done, bool), jnp.zeros((), bool), info
 
     def observation_space(self, params: Any) -> Space:
@@ -147,6 +153,7 @@ class LegacyGymnax(Wrapper):
         key_step, key_reset = jax.random.split(key)
         step = call_with_params(self.env.step_env, key_step, state, action, params=params)
         final_obs, final_state, reward, done, info = step
+        info = self._mapping(info)
         first_obs, first_state = call_with_params(self.env.reset_env, key_reset, params=params)
 
         done = jnp.asarray(done, bool)
@@ -158,6 +165,14 @@ class LegacyGymnax(Wrapper):
         )
         info = {**info, "final_observation": final_obs}
         return obs, state, reward, done & ~truncated, truncated, info
+
+    def _mapping(self, info: Any) -> Mapping[str, Any]:
+        if isinstance(info, Mapping):
+            return info
+        raise UsageError(
+            f"environment {self.name!r}: the last of the five values from step is "
+            f"{describe(info)}, but must be a mapping: obs, state, reward, done, info"
+        )
 
     def _limits_in_flag(self) -> list[tuple[str, str]]:
         params = self.default_params

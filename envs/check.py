@@ -6,15 +6,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from envs.check_space import check_action_space, check_space, like_action
 from envs.dependence import depends
 from envs.spaces import Box, Dict, Space, Tuple, dtype_of
 from envs.wrappers.base import name_of
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.foreign import foreign
-from ssmrl.shapes import describe, difference
+from ssmrl.shapes import describe, difference, is_numbers, kind_of
 
 RESET_VALUES = ("obs", "state")
 STEP_VALUES = ("obs", "state", "reward", "terminated", "truncated", "info")
@@ -30,7 +29,11 @@ def check_environment(env: Any, params: Any) -> None:
     """
     with foreign(f"environment {type(env).__name__!r}"):
         name = f"environment {name_of(env)!r}"
-    with foreign(name):
+    for method in ("action_space", "observation_space"):
+        found = getattr(env, method)
+        if not callable(found):
+            raise UsageError(f"{name}: {method} is {shown(found)}, but must be a method of params")
+    with foreign(name, ours_too=True):
         action_space, space = env.action_space(params), env.observation_space(params)
     check_action_space(f"{name}: the action space", action_space)
     check_space(f"{name}: the observation space", space)
@@ -38,8 +41,8 @@ def check_environment(env: Any, params: Any) -> None:
         (obs, state), step = _trace(name, env, params, action_space, space)
     obs_step, state_step, reward, terminated, truncated, info = step
 
-    _check_observation(f"{name}: the observation from reset", obs, space)
-    _check_observation(f"{name}: the observation from step", obs_step, space)
+    check_observation(f"{name}: the observation from reset", obs, space)
+    check_observation(f"{name}: the observation from step", obs_step, space)
     _check_state(name, state, state_step)
     _check_reward(name, reward)
     _check_flag(name, "terminated", terminated)
@@ -49,7 +52,7 @@ def check_environment(env: Any, params: Any) -> None:
             f"{name}: info from step has no 'final_observation', but must hold the observation "
             "before the auto-reset"
         )
-    _check_observation(f"{name}: info['final_observation']", info["final_observation"], space)
+    check_observation(f"{name}: info['final_observation']", info["final_observation"], space)
 
 
 def begins_anew(env: Any, params: Any) -> bool:
@@ -106,23 +109,12 @@ def _checked_values(name: str, method: str, found: Any, expected: tuple[str, ...
         )
     for value, tree in zip(expected, found, strict=True):
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-            if not _is_numbers(leaf):
+            if not is_numbers(leaf):
                 raise UsageError(
                     f"{name}: {value}{jax.tree_util.keystr(path)} from {method} is "
-                    f"{_short(leaf)}, but only numbers and arrays of numbers can be traced"
+                    f"{kind_of(leaf)}, but must be numbers or arrays of them"
                 )
     return found
-
-
-def _is_numbers(leaf: Any) -> bool:
-    dtype = getattr(leaf, "dtype", None)
-    if dtype is None:
-        return isinstance(leaf, bool | int | float | complex)
-    return isinstance(leaf, jax.Array) or np.dtype(dtype).kind not in "OSUMm"
-
-
-def _short(leaf: Any) -> str:
-    return f"text, {leaf[:40]!r}" if isinstance(leaf, str) else f"of type {type(leaf).__name__}"
 
 
 def _check_halves(
@@ -134,13 +126,16 @@ def _check_halves(
     """
     first_obs, first = jax.tree.map(jnp.asarray, env.reset_env(key, params))
     obs, last = jax.tree.map(jnp.asarray, env.step_env(key, state, action, params)[:2])
-    _check_observation(f"{name}: the observation from reset", first_obs, space)
-    _check_observation(f"{name}: the observation from step", obs, space)
+    check_observation(f"{name}: the observation from reset", first_obs, space)
+    check_observation(f"{name}: the observation from step", obs, space)
     _check_state(name, first, last)
 
 
-def _check_observation(what: str, obs: Any, space: Space) -> None:
-    """Compare each leaf of an observation with its space; ``what`` grows into the leaf's path."""
+def check_observation(what: str, obs: Any, space: Space) -> None:
+    """Raise ``UsageError`` where the shapes of ``obs`` are not those of ``space``.
+
+    ``what`` begins the sentence, and grows into the path of the leaf.
+    """
     if isinstance(space, Dict | Tuple):
         is_dict = isinstance(space, Dict)
         children = dict(space.spaces.items() if is_dict else enumerate(space.spaces))
@@ -151,7 +146,7 @@ def _check_observation(what: str, obs: Any, space: Space) -> None:
                 f"{list(children)}"
             )
         for key, child in children.items():
-            _check_observation(f"{what}[{key!r}]", parts[key], child)
+            check_observation(f"{what}[{key!r}]", parts[key], child)
         return
     expected = jax.ShapeDtypeStruct(tuple(space.shape), dtype_of(space))
     if not hasattr(obs, "shape") or obs.shape != expected.shape or not _fits(obs.dtype, space):

@@ -1,6 +1,7 @@
 """Check the spaces of an environment, which people fill with whatever Python takes."""
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple, dtype_of
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 
 ACTIONS = (Discrete, MultiDiscrete, Box)
 OBSERVATIONS = (*ACTIONS, Dict, Tuple)
@@ -24,6 +25,8 @@ def check_action_space(what: str, space: Any) -> None:
             f"{what} is {space!r}, but a Box of actions must be of floats; make it a Discrete or "
             "a MultiDiscrete"
         )
+    if isinstance(space, Box) and 0 in space.shape:
+        raise UsageError(f"{what} is a Box of shape {space.shape}, but must have an entry at least")
 
 
 def like_action(space: Space) -> jax.ShapeDtypeStruct:
@@ -44,8 +47,11 @@ def check_space(what: str, space: Any, kinds: tuple[type[Space], ...] = OBSERVAT
             check_space(f"{what}[{key!r}]", child)
     elif isinstance(space, Box):
         _check_box(what, space)
-    elif isinstance(space, Discrete) and not (_is_whole(space.n) and space.n >= 1):
-        raise UsageError(f"{what} is a Discrete of {space.n!r}, but must have a whole number >= 1")
+    elif isinstance(space, Discrete) and not (_is_whole(space.n) and 1 <= space.n < 2**31):
+        raise UsageError(
+            f"{what} is a Discrete of {shown(space.n)}, but must have a whole number from 1 to "
+            f"{2**31 - 1}"
+        )
 
 
 def _children(what: str, space: Dict | Tuple) -> list[tuple[Any, Any]]:
@@ -63,6 +69,10 @@ def _check_box(what: str, space: Box) -> None:
     shape = space.shape
     if not isinstance(shape, tuple) or not all(_is_whole(n) and n >= 0 for n in shape):
         raise UsageError(f"{what} is a Box of shape {shape!r}, but must have a tuple of numbers")
+    if math.prod(shape) >= 2**31:
+        raise UsageError(
+            f"{what} is a Box of shape {shape!r}, but must have fewer than 2**31 entries"
+        )
     try:
         dtype = jnp.dtype(space.dtype)
     except TypeError:

@@ -12,7 +12,7 @@ from envs import bsuite, popgym, recall, suites
 from envs.adapters import LegacyGymnax, is_legacy
 from envs.fixed import NoParams
 from envs.settings import as_number
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.foreign import foreign
 from ssmrl.registry import Registry, did_you_mean
 
@@ -59,7 +59,7 @@ def make(name: str, /, **settings: Any) -> tuple[Any, Any]:
     an unknown name, an unknown key, text in a number's place, for whatever the environment's own
     code raises while it is built (the ``__cause__``), and where that builds no environment.
     """
-    with foreign(f"environment {name!r}"):
+    with foreign(f"environment {shown(name)}", ours_too=True):
         env, params = _make(name, settings)
         return (LegacyGymnax(env) if is_legacy(env, params) else env), params
 
@@ -109,6 +109,12 @@ def _checked(name: str, env: Any) -> Any:
                 f"environment {name!r} is no environment: what was made is of type "
                 f"{type(env).__name__}, which has no {method!r}{alone}"
             )
+        found = getattr(env, method)
+        if method in ("reset", "step") and not callable(found):
+            raise UsageError(
+                f"environment {name!r} has {method}={shown(found)}, of type "
+                f"{type(found).__name__}, but must have a method"
+            )
     return env
 
 
@@ -130,7 +136,7 @@ def _factory_of(name: str) -> Factory:
         if (of_suite := suites.factory(name)) is not None:
             return of_suite
         if name not in gymnax.registered_envs:
-            raise UsageError(f"unknown environment {name!r}{did_you_mean(name, names())}")
+            raise UsageError(f"unknown environment {shown(name)}{did_you_mean(name, names())}")
         return functools.partial(_from_gymnax, name)
     factory = _registry.get(name)
     if not callable(factory):

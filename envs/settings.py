@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 
 
 def as_number(env: str, key: str, value: Any, default: Any) -> Any:
@@ -24,15 +24,15 @@ def as_number(env: str, key: str, value: Any, default: Any) -> Any:
     is_plain = value is None or isinstance(value, bool | int | float | str | list | tuple | dict)
     if is_plain and (isinstance(value, bool) != is_flag or not isinstance(value, int | float)):
         wanted = "true or false" if is_flag else "a number"
-        raise UsageError(f"environment {env!r}: {key} must be {wanted}, not {value!r}")
+        raise UsageError(f"environment {env!r}: {key} must be {wanted}, not {shown(value)}")
     if isinstance(default, float) and isinstance(value, int):
         return float(value)
     if isinstance(default, int) and isinstance(value, float):
         if not value.is_integer():
-            raise UsageError(f"environment {env!r}: {key} must be whole, not {value!r}")
+            raise UsageError(f"environment {env!r}: {key} must be whole, not {shown(value)}")
         value = int(value)
     if isinstance(default, int) and not is_flag and abs(value) >= 2**31:
-        raise UsageError(f"environment {env!r}: {key} must be below 2**31, not {value!r}")
+        raise UsageError(f"environment {env!r}: {key} must be below 2**31, not {shown(value)}")
     return value
 
 
@@ -46,7 +46,8 @@ def whole_numbers(env: str, key: str, value: Any, low: int) -> tuple[int, ...]:
         isinstance(n, Real) and float(n) >= low and float(n).is_integer() for n in found
     ):
         raise UsageError(
-            f"environment {env!r}: {key} must be a list of whole numbers >= {low}, not {value!r}"
+            f"environment {env!r}: {key} must be a list of whole numbers >= {low}, "
+            f"not {shown(value)}"
         )
     return tuple(int(float(n)) for n in found)
 

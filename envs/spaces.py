@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments.spaces import Box, Dict, Discrete, Space, Tuple
 
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 
 __all__ = [
     "Box",
@@ -37,9 +37,11 @@ class MultiDiscrete(Space):
     """
 
     def __init__(self, nvec: Sequence[int] | np.ndarray):
-        self.nvec = np.asarray(nvec, dtype=np.int32)
-        if self.nvec.ndim != 1 or self.nvec.size == 0 or self.nvec.min() < 1:
-            raise UsageError(f"MultiDiscrete needs a list of numbers >= 1, not {nvec!r}")
+        given = np.asarray(nvec)
+        whole = given.dtype.kind in "iu" and given.ndim == 1 and given.size > 0
+        if not whole or not (given.min() >= 1 and given.max() < 2**31):
+            raise UsageError(f"MultiDiscrete needs a list of whole numbers >= 1, not {shown(nvec)}")
+        self.nvec = given.astype(np.int32)
         self.shape = self.nvec.shape
         self.dtype = jnp.dtype(jnp.int32)
 

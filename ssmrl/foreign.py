@@ -36,6 +36,9 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+LONGEST = 400  # characters of somebody else's words that are shown
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at, and what is wrong with it, in one sentence; None if nothing."""
@@ -56,15 +59,20 @@ def finding(subject: str, words: str | None) -> Finding:
 
 
 @contextmanager
-def foreign(thing: str, way_out: str = "") -> Iterator[None]:
+def foreign(thing: str, way_out: str = "", *, ours_too: bool = False) -> Iterator[None]:
     """Turn what somebody else's code raises inside into one sentence, a ``UsageError``.
 
     It names ``thing``, what was raised, the line of the user's own file, and ``way_out``; what
-    was raised stays its ``__cause__``. Our own errors pass as they are.
+    was raised stays its ``__cause__``. Our own errors pass as they are; with ``ours_too``, those
+    that name no ``thing`` of its kind get it in front.
     """
     try:
         yield
-    except (UsageError, TrainingError):
+    except UsageError as error:
+        if not ours_too or str(error).startswith(thing.partition(" ")[0]):
+            raise
+        raise UsageError(f"{thing}: {error}") from error
+    except TrainingError:
         raise
     except (Exception, SystemExit) as error:  # a module may call sys.exit when imported
         way_out = f"; {way_out}" if way_out else ""
@@ -87,6 +95,7 @@ def own_words(error: BaseException) -> str:
     frame = next(reversed(users or others), None)
     text, *more = str(error).strip().splitlines() or [""]
     text += f" {more[0].strip()}" if more and text.endswith(":") else ""
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     words = f": {text}" if text else f" in {frame.name}" if frame else ""
     where = f" ({frame.filename}:{frame.lineno})" if frame else ""
     hint = next((f"; {hint}" for kind, hint in _HINTS if isinstance(error, kind)), "")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Generic, TypeVar
 
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.foreign import foreign
 
 T = TypeVar("T")
@@ -69,7 +69,9 @@ class Registry(Generic[T]):
         if ":" in name:
             return self._import(name)
         if name not in self._entries:
-            raise UsageError(f"unknown {self.kind} {name!r}{did_you_mean(name, self._entries)}")
+            raise UsageError(
+                f"unknown {self.kind} {shown(name)}{did_you_mean(name, self._entries)}"
+            )
         return self._entries[name]
 
     def _import(self, path: str) -> T:

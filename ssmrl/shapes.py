@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import numpy as np
 
 
 def describe(leaf: Any) -> str:
@@ -30,3 +31,18 @@ def difference(old: Any, new: Any) -> tuple[str, str, str] | None:
     if str(old_tree) != str(new_tree):
         return "", str(old_tree), str(new_tree)
     return None
+
+
+def is_numbers(leaf: Any) -> bool:
+    """Return whether JAX takes a leaf of a tree for numbers."""
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is None:
+        return isinstance(leaf, bool | int | float | complex)
+    return isinstance(leaf, jax.Array) or np.dtype(dtype).kind not in "OSUMm"
+
+
+def kind_of(leaf: Any) -> str:
+    """Return in words what stands in the place of numbers."""
+    if hasattr(leaf, "dtype"):
+        return f"an array of {leaf.dtype}"
+    return f"a {type(leaf).__name__}" + (f", {leaf[:40]!r}" if isinstance(leaf, str) else "")

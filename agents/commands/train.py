@@ -22,6 +22,7 @@ from agents.run import (
     experiment_of,
     make_agent,
     options_of_size,
+    own_code,
     restore,
     warn,
 )
@@ -46,11 +47,12 @@ def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     experiment = load_experiment(config, overrides)
     check_track(experiment.track)
     agent = make_agent(experiment)
-    check_memory(experiment, agent)
     path = default_run_dir(experiment) if experiment.run_dir is None else experiment.run_dir
     RunFolder.check_new(path)  # before the seconds that the initial state takes
-    state = init_seeds(agent, experiment.seed, experiment.num_seeds)
-    chunk = _compile(experiment, agent, state, path)
+    with own_code(experiment):
+        check_memory(experiment, agent)
+        state = init_seeds(agent, experiment.seed, experiment.num_seeds)
+        chunk = _compile(experiment, agent, state, path)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
     with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):
         _write_spaces(agent, folder)

@@ -43,7 +43,7 @@ class CardGame(FixedEnvironment):
 
     def __init__(self, num_decks: int = 1, legacy: bool = False):
         super().__init__()
-        check_range(self.name, "num_decks", num_decks, 1)
+        check_range(self.name, "num_decks", num_decks, 1, 1_000_000)
         self.num_decks = num_decks
         self.num_cards = CARDS_PER_DECK * num_decks
         self.legacy = legacy

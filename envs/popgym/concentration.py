@@ -58,7 +58,7 @@ class Concentration(FixedEnvironment):
 
     def __init__(self, num_decks: int = 1, num_kinds: int = 13, legacy: bool = False):
         super().__init__()
-        check_range(self.name, "num_decks", num_decks, 1)
+        check_range(self.name, "num_decks", num_decks, 1, 1_000_000)
         if num_kinds not in (2, 13):
             raise UsageError(
                 f"environment {self.name!r}: num_kinds must be 2 (colours) or 13 (ranks), "

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol, get_type_hints
 import jax
 from flax import linen as nn
 
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
+from ssmrl.foreign import foreign
 from ssmrl.registry import Registry, did_you_mean
 
 State = Any  # a pytree of arrays
@@ -101,10 +102,8 @@ def make(name: str, **values: Any) -> Any:
     for key, option in known.items():
         if option.default is dataclasses.MISSING and key not in values:
             raise UsageError(f"memory {name!r} needs a value for its option {key!r}")
-    try:
+    with foreign(f"memory {name!r}", f"try it with: ssmrl check --memory {name}", ours_too=True):
         return _get(name)(**values)
-    except UsageError as error:
-        raise UsageError(f"memory {name!r}: {error}") from None
 
 
 def name_of(memory: nn.Module) -> str:
@@ -134,7 +133,7 @@ def check_layers(num_layers: int) -> None:
 def _get(name: str) -> type[nn.Module]:
     memory = MEMORIES.get(name)
     if not (isinstance(memory, type) and issubclass(memory, nn.Module)):
-        raise UsageError(f"memory {name!r} is not a class of flax modules but {memory!r}")
+        raise UsageError(f"memory {name!r} is not a class of flax modules but {shown(memory)}")
     offered = {*dir(memory), *(f.name for f in dataclasses.fields(memory))}
     missing = [m for m in ("features", "initial_state", "scan", "step") if m not in offered]
     if missing:

@@ -11,7 +11,7 @@ from flax import linen as nn
 from ssmrl.errors import UsageError
 from ssmrl.foreign import foreign
 from ssmrl.memory.base import name_of
-from ssmrl.shapes import describe, difference
+from ssmrl.shapes import describe, difference, is_numbers, kind_of
 
 T, BATCH = 5, (7,)  # unlike each other, so that axes that changed places show
 
@@ -39,7 +39,7 @@ def shape_faults(
     Exceptions of the memory's own code come as they are.
     """
     yield from _attribute_faults(memory)
-    state = jax.eval_shape(lambda: memory.initial_state(batch))
+    state = jax.eval_shape(lambda: _of_numbers(memory.initial_state(batch)))
     yield from _state_faults(state, batch)
     inputs = {
         method: (
@@ -65,6 +65,16 @@ def shape_faults(
         )
         width = (*batch, memory.features)
         yield from _result_faults("step with prepared", with_prepared, state, width)
+
+
+def _of_numbers(state: Any) -> Any:
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+        if not is_numbers(leaf):
+            where = f"state{jax.tree_util.keystr(path)}"
+            raise UsageError(
+                f"initial_state gives {where} {kind_of(leaf)}, but must give arrays of numbers"
+            )
+    return state
 
 
 def _attribute_faults(memory: Any) -> Iterator[str]:

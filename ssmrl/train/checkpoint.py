@@ -25,10 +25,13 @@ class Checkpoints:
     Orbax writes each into a folder of its own and renames that when it is whole. Beside it,
     ``UPDATE.json`` holds the shapes of the state's leaves and the checksums of the files, which
     tell a damaged checkpoint from one of another configuration before anything is read.
-    Raises ``UsageError`` where something else than a folder has the folder's name.
+    Raises ``UsageError`` where something else than a folder has the folder's name, or nothing
+    has it with ``must_exist``.
     """
 
-    def __init__(self, folder: Path, keep: int = 3):
+    def __init__(self, folder: Path, keep: int = 3, *, must_exist: bool = False):
+        if must_exist and not os.path.lexists(folder):
+            raise _none_in(folder)
         if os.path.lexists(folder) and not folder.is_dir():
             raise UsageError(f"{str(folder)!r} is no folder of checkpoints; start a new run")
         self._folder = folder.resolve()
@@ -72,7 +75,7 @@ class Checkpoints:
         here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like)
         warnings: list[str] = []
-        for update in sorted(self._manager.all_steps(), reverse=True):
+        for update in self._named():
             state = self._restore_whole(update, like, part)
             if state is not None:
                 return update, state, warnings
@@ -80,10 +83,16 @@ class Checkpoints:
         where = str(self._folder)
         if warnings:
             raise UsageError(f"every checkpoint in {where!r} is damaged; start a new run")
-        raise UsageError(f"there is no checkpoint in {where!r}; start a new run")
+        raise _none_in(self._folder)
+
+    def _named(self) -> list[int]:
+        """Return the updates after which something in the folder is named, the newest first."""
+        return sorted((int(n) for n in os.listdir(self._folder) if n.isdecimal()), reverse=True)
 
     def _restore_whole(self, update: int, like: Any, part: bool) -> Any:
         """Return the state, or None where it is damaged."""
+        if not (self._folder / str(update)).is_dir():
+            return None
         if os.path.lexists(self._manifest(update)):
             manifest = self._read_manifest(update)
             if manifest is None or manifest["files"] != self._files(update):
@@ -114,7 +123,7 @@ class Checkpoints:
 
     def set_aside_after(self, update: int) -> None:
         """Rename what is newer, so that it does not stand in the way of what comes next."""
-        for newer in [step for step in self._manager.all_steps() if step > update]:
+        for newer in [step for step in self._named() if step > update]:
             aside = unused(self._folder / f"damaged-{newer}")
             (self._folder / str(newer)).rename(aside)
             if os.path.lexists(self._manifest(newer)):
@@ -149,6 +158,10 @@ class Checkpoints:
         except (OSError, ValueError, RecursionError):
             return False
         return isinstance(noted, dict) and isinstance(noted.get("commit_timestamp_nsecs"), int)
+
+
+def _none_in(folder: Path) -> UsageError:
+    return UsageError(f"there is no checkpoint in {str(folder)!r}; start a new run")
 
 
 def _check_fits(update: int, saved: dict[str, str], like: Any, part: bool) -> None:

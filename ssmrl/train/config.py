@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any, TypeVar
 
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.registry import did_you_mean
 from ssmrl.train.values import (
     NoValue,
@@ -22,7 +22,6 @@ from ssmrl.train.values import (
     as_list,
     convert_scalar,
     plain,
-    shown,
     spells_number,
     wrong,
 )
@@ -44,7 +43,7 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], path: str = "") -> C:
         if name.startswith("no_") and fields.get(name[3:]) is bool:  # --no-flag
             name, value = name[3:], not convert(value, bool, path + name)
         if name not in fields:
-            raise UsageError(f"unknown key {path + name!r}{_nearest(name, fields, path)}")
+            raise UsageError(f"unknown key {shown(path + name)}{_nearest(name, fields, path)}")
         values[name] = convert(value, fields[name], path + name)
     for f in dataclasses.fields(cls):  # type: ignore[arg-type]
         if f.init and f.name not in values and f.default is f.default_factory is MISSING:
@@ -153,6 +152,10 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             values = [rest[0], *more] if has_value else []
             rest = rest[len(values) :]
             value = ",".join(values) if values else NoValue("true")
+        if not all(name.split(".")):
+            raise UsageError(
+                f"--{shown(name)[1:-1]} is no option: every dot must stand between two names"
+            )
         group = overrides
         *groups, leaf = name.replace("-", "_").split(".")
         for part in groups:

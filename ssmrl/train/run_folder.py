@@ -29,7 +29,9 @@ class RunFolder:
 
     @staticmethod
     def check_new(path: str | Path) -> None:
-        """Raise ``UsageError`` where there is something already."""
+        """Raise ``UsageError`` where there is something already, or no folder can be made."""
+        if not str(path) or "\0" in str(path):
+            raise UsageError(f"run_dir must be the path of a folder, not {str(path)!r}")
         if (Path(path) / "config.yaml").exists():
             raise UsageError(
                 f"run folder {str(path)!r} exists already; continue it with --resume {path}, "
@@ -37,6 +39,13 @@ class RunFolder:
             )
         if os.path.lexists(path):
             raise UsageError(f"{str(path)!r} exists already and is no run; take another --run-dir")
+        above = Path(path).absolute().parent
+        while not os.path.lexists(above):
+            above = above.parent
+        try:
+            os.rmdir(tempfile.mkdtemp(prefix=f".{Path(path).name}.", dir=above))
+        except OSError as error:
+            raise _cannot_make(path, error) from None
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
@@ -56,7 +65,7 @@ class RunFolder:
         except OSError as error:
             if unfinished is not None:
                 shutil.rmtree(unfinished, ignore_errors=True)
-            raise UsageError(f"cannot make run folder {str(path)!r}: {error.strerror}") from None
+            raise _cannot_make(path, error) from None
         return folder
 
     @classmethod
@@ -151,3 +160,9 @@ def unused(path: Path) -> Path:
         number += 1
         found = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return found
+
+
+def _cannot_make(path: str | Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"cannot make run folder {str(path)!r}: {error.strerror}; take another --run-dir"
+    )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ssmrl.errors import UsageError
+from ssmrl.errors import UsageError, shown
 from ssmrl.train.yaml_file import parse_yaml
 
 LongInt = Annotated[int, "of 64 bits"]  # for what is never put into an array; other ints have 32
@@ -20,15 +20,6 @@ class Typed(str):
 
 class NoValue(Typed):
     """What stands for the value of an option that was given none: only a flag can do with it."""
-
-
-def shown(value: Any) -> str:
-    """Return the value as Python writes it, cut where it is long."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # numbers of 5,000 digits, nesting without end
-        return "something too long to show"
-    return text if len(text) <= 200 else f"{text[:60]}... ({len(text):,} characters)"
 
 
 def convert_scalar(value: Any, hint: Any, path: str) -> Any:

@@ -12,7 +12,6 @@ OPTIONS = {
     "name-jax": (["--memory.name", "jax.numpy:zeros"], "jax.numpy:zeros"),
     "name-flax": (["--memory.name", "flax.linen:Dense"], "flax.linen:Dense.*initial_state"),
     "name-lstm-of-flax": (["--memory.name", "flax.linen:LSTMCell"], "LSTMCell"),
-    "name-given-twice": (["--memory.name", "gru", "--memory.name", "mlp"], "memory.name"),
     "group": (["--memory", "gru"], "memory.*'gru'"),
     "features-0": (["--memory.features", "0"], "features.*0"),
     "features-negative": (["--memory.features", "-8"], "features.*-8"),
