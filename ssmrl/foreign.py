@@ -69,9 +69,9 @@ def foreign(thing: str, way_out: str = "", *, ours_too: bool = False) -> Iterato
     try:
         yield
     except UsageError as error:
-        if not ours_too or str(error).startswith(thing.partition(" ")[0]):
+        if not ours_too or thing.partition(" ")[0] in str(error):
             raise
-        raise UsageError(f"{thing}: {error}") from error
+        raise UsageError(f"{thing}: {error}") from error.__cause__
     except TrainingError:
         raise
     except (Exception, SystemExit) as error:  # a module may call sys.exit when imported

@@ -130,15 +130,18 @@ FAULTS = {
     ),
     "text in the observation": (
         observing({"a": "text"}, Dict({"a": BOX})),
-        "environment 'Tiny': obs['a'] from reset is a str, 'text', but must be numbers or arrays of them",
+        "environment 'Tiny': obs['a'] from reset is a str, 'text', but must be numbers or arrays "
+        "of them",
     ),
     "object in info": (
         faulty(info={"final_observation": jnp.zeros(1), "map": [np.array([None])]}),
-        "environment 'Faulty': info['map'][0] from step is an array of <U1, but must be numbers or arrays of them",
+        "environment 'Faulty': info['map'][0] from step is an array of object, but must be numbers "
+        "or arrays of them",
     ),
     "text in the state": (
         type("Odd", (Tiny,), {"reset": lambda *_: (jnp.zeros(1), TinyState("start"))})(),
-        "environment 'Odd': state.time from reset is a str, 'start', but must be numbers or arrays of them",
+        "environment 'Odd': state.time from reset is a str, 'start', but must be numbers or arrays "
+        "of them",
     ),
     "complex observation": (
         observing(jnp.zeros(2, jnp.complex64), BOX),

@@ -112,7 +112,7 @@ def test_impossible_setting_of_the_constructor():
     for sigma in (float("nan"), float("inf"), -0.1):
         with pytest.raises(UsageError, match=f"noise_sigma must be >= 0, not {sigma}"):
             envs.make("popgym/NoisyPositionOnlyCartPoleEasy", noise_sigma=sigma)
-    with pytest.raises(UsageError, match=r"'RepeatFirst': num_decks must be >= 1, not 0"):
+    with pytest.raises(UsageError, match=r"'RepeatFirst': num_decks must be 1 to 1000000, not 0"):
         envs.make("popgym/RepeatFirstEasy", num_decks=0)
 
 

@@ -42,7 +42,7 @@ def test_multi_discrete_representation():
 
 @pytest.mark.parametrize("nvec", [[], [3, 0], [[2, 2]]])
 def test_multi_discrete_refuses_impossible_sizes(nvec):
-    with pytest.raises(UsageError, match="MultiDiscrete needs a list of numbers >= 1, not"):
+    with pytest.raises(UsageError, match="MultiDiscrete needs a list of whole numbers >= 1, not"):
         MultiDiscrete(nvec)
 
 

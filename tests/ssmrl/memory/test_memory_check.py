@@ -139,7 +139,10 @@ def test_command_finds_faults(capsys):
     assert main(wide) == 1
     assert "  note   options: features=7\n" in capsys.readouterr().out
     assert main(["check", "--memory", "planted_memories:NoMaking"]) == 1
-    assert "FAULT  contract: RuntimeError: not today" in capsys.readouterr().out
+    assert (
+        "FAULT  contract: memory 'planted_memories:NoMaking': RuntimeError: not today"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
