@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
+from agents.check import check_agent
 from agents.experiment import Experiment, agent_class, agent_section
 from agents.parts import bytes_of_episode
 from agents.trained import as_trained
@@ -25,7 +26,10 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 def make_agent(experiment: Experiment) -> Any:
     """Return the agent that the experiment names."""
     with own_code(experiment):
-        return agent_class(experiment.agent)(experiment)
+        agent = agent_class(experiment.agent)(experiment)
+        if is_foreign(experiment.agent):
+            check_agent(f"agent {experiment.agent!r}", agent)
+    return agent
 
 
 def own_code(experiment: Experiment) -> AbstractContextManager[None]:
@@ -36,7 +40,9 @@ def own_code(experiment: Experiment) -> AbstractContextManager[None]:
         "agent": experiment.agent,
     }
     own = [f"{kind} {name!r}" for kind, name in named.items() if is_foreign(name)]
-    return foreign(" or ".join(own), "ssmrl check tries it") if own else nullcontext()
+    tried = [kind for kind in ("environment", "memory") if is_foreign(named[kind])]
+    way_out = f"ssmrl check tries the {' and the '.join(tried)}" if tried else ""
+    return foreign(" or ".join(own), way_out) if own else nullcontext()
 
 
 def default_run_dir(experiment: Experiment) -> Path:
