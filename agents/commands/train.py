@@ -66,6 +66,7 @@ def resume(path: str, overrides: Mapping[str, Any]) -> int:
     if set(overrides) - {"total_steps"}:
         raise UsageError("--resume takes no other option than --total-steps; start a new run")
     experiment = experiment_of(folder, overrides)
+    check_track(experiment.track)
     agent = make_agent(experiment)
     check_memory(experiment, agent)
     with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):

@@ -1,6 +1,8 @@
 """The command: what it prints, what it leaves behind, and one sentence for every mistake."""
 
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -280,6 +282,14 @@ def test_resume_takes_no_other_config(finished, capsys):
     assert "compiled" not in printed
     assert main(["train", "--resume"]) == 2
     assert one_sentence(capsys) == "--resume needs the folder of a run"
+
+
+def test_resume_needs_what_the_run_is_tracked_with(finished, capsys, tmp_path, monkeypatch):
+    copy = RunFolder(shutil.copytree(finished.path, tmp_path / "copy"))
+    copy.write("config.yaml", copy.config_path.read_text().replace("track: null", "track: wandb"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["train", "--resume", str(copy.path), "--total-steps", "2000"]) == 2
+    assert one_sentence(capsys).startswith("track='wandb' needs the package wandb; install it")
 
 
 @pytest.mark.parametrize("env", ["probes:Broken", "probes:Blinding"])
