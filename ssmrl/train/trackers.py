@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 from ssmrl.errors import UsageError
+from ssmrl.foreign import foreign
 from ssmrl.train.metrics import mean
 from ssmrl.train.run_folder import RunFolder
 
@@ -100,7 +101,8 @@ def open_trackers(
         trackers: list[Tracker] = [TensorBoard(folder, env_steps)]
         stack.callback(trackers[0].close)
         if track == "wandb":
-            trackers.append(WandB(folder, config))
+            with foreign("track='wandb'", "WANDB_MODE=offline asks for no account"):
+                trackers.append(WandB(folder, config))
             stack.callback(trackers[1].close)
         yield trackers
 

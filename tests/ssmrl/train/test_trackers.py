@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import wandb
 from tensorboardX.proto.event_pb2 import Event
 
 from ssmrl.errors import UsageError
@@ -46,6 +47,16 @@ def test_wandb_goes_on_with_its_run_offline(folder, monkeypatch):
     own = (folder.path / "wandb" / "id").read_text()
     assert len(written) == 2
     assert all(p.name == f"run-{own}.wandb" and p.stat().st_size for p in written)
+
+
+def test_wandb_without_an_account_is_one_sentence(folder, monkeypatch):
+    def refuse(**_):
+        raise ValueError("No API key configured.")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    with pytest.raises(UsageError, match=r"^track='wandb': ValueError: No API key.*=offline"):
+        with trackers.open_trackers(folder, "wandb", {}, 0):
+            pass
 
 
 def test_what_is_not_installed_is_said_first(monkeypatch):
