@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+AT_ONCE = 2**22  # numbers that are resampled at a time
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -66,7 +68,13 @@ def bootstrap_interval(samples: np.ndarray, statistic: object) -> tuple[float, f
     if np.ptp(samples) == 0:  # a single sample among them, too
         return float(samples[0]), float(samples[0])
     result = stats.bootstrap(
-        (samples,), statistic, n_resamples=2000, method="percentile", rng=0, vectorized=True
+        (samples,),
+        statistic,
+        n_resamples=2000,
+        batch=max(1, AT_ONCE // len(samples)),
+        method="percentile",
+        rng=0,
+        vectorized=True,
     )
     low, high = result.confidence_interval
     return float(low), float(high)

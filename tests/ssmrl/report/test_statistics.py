@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ssmrl.report import statistics
 from ssmrl.report.statistics import bootstrap_interval, interquartile_mean, summarise
 
 
@@ -72,3 +73,18 @@ def test_interval_covers_the_mean_about_as_often_as_it_says():
         low, high = bootstrap_interval(rng.normal(size=40), np.mean)
         covered += low < 0 < high
     assert 0.88 < covered / 200 < 0.99
+
+
+def test_resampling_in_parts_changes_nothing(monkeypatch):
+    samples = np.random.default_rng(0).normal(size=50)
+    whole = bootstrap_interval(samples, interquartile_mean)
+    monkeypatch.setattr(statistics, "AT_ONCE", 7 * 50)
+    assert bootstrap_interval(samples, interquartile_mean) == whole
+
+
+def test_resampling_takes_little_memory():
+    """Two thousand resamples of 65,536 episodes at once would be 1 GB, and several times that."""
+    taken = []
+    mean = lambda x, axis: (taken.append(x.size), np.mean(x, axis))[1]  # noqa: E731
+    bootstrap_interval(np.arange(20_000.0), mean)
+    assert max(taken) <= statistics.AT_ONCE
