@@ -1,6 +1,5 @@
 """What a run will need of the device's memory, told before any of it is taken."""
 
-import dataclasses
 import math
 import os
 from collections.abc import Mapping
@@ -19,7 +18,9 @@ def estimate(agent: Any, num_seeds: int) -> dict[str, int]:
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(agent.init, key)
-    parts = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+    parts: dict[str, Any] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        parts.setdefault(jax.tree_util.keystr(path[:1], simple=True), []).append(leaf)
     if hasattr(agent, "collect"):
         _, parts["roll-out"] = jax.eval_shape(agent.collect, state)
     return {name: num_seeds * bytes_of(part) for name, part in parts.items()}
@@ -47,10 +48,10 @@ def check_fits(needed: Mapping[str, int], smaller: str) -> None:
 
 
 def available_bytes() -> int:
-    """Return what the first device has, or of a CPU what its machine has left."""
+    """Return what the first device has left, or of a CPU its machine."""
     stats = jax.devices()[0].memory_stats() or {}  # None on a CPU
     if "bytes_limit" in stats:
-        return int(stats["bytes_limit"])
+        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([installed, *_left_by_linux()])
 

@@ -30,6 +30,11 @@ def test_parts_are_counted_for_all_seeds():
     assert estimate(agent(10, 7), 3) == {"params": 1200, "key": 24, "roll-out": 42}
 
 
+def test_any_tree_may_be_a_state():
+    init = lambda key: {"params": {"w": jnp.zeros(3)}, "update": jnp.int32(0)}  # noqa: E731
+    assert estimate(SimpleNamespace(init=init), 2) == {"params": 24, "update": 8}
+
+
 def test_sizes_beyond_all_integers_are_added_up():
     found = estimate(agent(2**31 - 1, 5), 2**31 - 1)
     assert found["params"] == 4 * (2**31 - 1) ** 3
@@ -53,10 +58,10 @@ def test_keys_and_shapes_have_sizes():
     assert bytes_of(jax.ShapeDtypeStruct((3,), jnp.bfloat16)) == 6
 
 
-def test_a_device_says_what_it_has(monkeypatch):
-    card = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 5})
+def test_a_device_says_what_it_has_left(monkeypatch):
+    card = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 5, "bytes_in_use": 2})
     monkeypatch.setattr(jax, "devices", lambda: [card])
-    assert available_bytes() == 5
+    assert available_bytes() == 3
 
 
 def test_a_machine_says_what_it_has_left(monkeypatch):
