@@ -1,4 +1,4 @@
-"""Recurrent PPO, all of it inside one jitted update.
+"""Recurrent PPO, all of it inside jitted programs: acting, and learning from that.
 
 Proximal policy optimisation (Schulman et al. 2017) with a memory that is scanned in parallel
 over the roll-out (Lu et al. 2023). One update is: roll out ``num_steps`` in ``num_envs``
