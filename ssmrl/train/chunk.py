@@ -1,4 +1,4 @@
-"""Updates compiled as two programs, acting and learning, so that the time of each is known."""
+"""Updates as compiled programs, and what of their time goes into acting and into learning."""
 
 import os
 import time
@@ -12,8 +12,9 @@ import numpy as np
 
 from ssmrl.train.metrics import Metrics, add
 
-# XLA's own choice of what becomes part of a CUDA graph, and loops: "+WHILE" in XLA_FLAGS.
-_ONE_GRAPH = "CONDITIONAL,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,FUSION,WHILE"
+# XLA's own choice of what becomes part of a CUDA graph, and loops. Not conditionals: inside an
+# unrolled loop CUDA refuses them, and a loop with one is then left to the host.
+_ONE_GRAPH = "CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,FUSION,WHILE"
 
 
 class Agent(Protocol):
@@ -51,8 +52,9 @@ class Chunk:
     the first update with a loss, gradient or result that is not finite, or 0. ``seconds`` adds up
     what acting and learning took. Programs are compiled at the first call, or by ``compile``.
 
-    What a program returns takes the place of what it returned before: a CUDA graph of thousands
-    of kernels needs 10 ms to be told that its arrays have moved.
+    Acting and learning are two programs, which take the time of one to compile. On a GPU they are
+    one, since a CUDA graph of thousands of kernels needs 5 ms to be told that its arrays moved;
+    acting is timed there by a program of its own, once.
     """
 
     def __init__(self, agent: Agent, num_seeds: int):
@@ -60,6 +62,8 @@ class Chunk:
         learn: Callable = getattr(agent, "learn", lambda state, _: agent.update(state))
         self.tells_acting = hasattr(agent, "collect")
         self.seconds = {"acting": 0.0, "learning": 0.0}
+        self._in_two = self.tells_acting and not on_gpu()
+        self._acting: float | None = None  # seconds, where they are measured once
 
         def checked_learn(state: Any, batch: Any) -> tuple:
             state, metrics = learn(state, batch)
@@ -70,68 +74,72 @@ class Chunk:
         def traced_once(fn: Callable) -> Callable:
             return jax.jit(fn if num_seeds == 1 else jax.vmap(fn), inline=True)
 
-        self._collect, self._checked_learn = traced_once(collect), traced_once(checked_learn)
-        self._places: Any = None  # batch and outcome of the last update
-        options = compiler_options()
-        self._act: Any = jax.jit(
-            lambda state, _: self._collect(state),
-            donate_argnums=(0, 1),
-            keep_unused=True,
-            compiler_options=options,
-        )
-        self._learn: Any = jax.jit(
-            lambda state, batch, _: self._checked_learn(state, batch),
-            donate_argnums=(0, 2),
-            keep_unused=True,
-            compiler_options=options,
-        )
+        def program(fn: Callable, donated: tuple[int, ...] = (0,)) -> Any:
+            return jax.jit(fn, donate_argnums=donated, compiler_options=compiler_options())
+
+        collect, learn = traced_once(collect), traced_once(checked_learn)
+        self._act = program(lambda state: collect(state), (0,) if self._in_two else ())
+        self._learn = program(lambda state, batch: learn(state, batch))
+        self._update = program(lambda state: learn(*collect(state)))
 
     def compile(self, state: Any) -> int | None:
         """Compile ahead of time; return the bytes that the programs need, if the backend tells."""
         return self.compile_lowered(self.lower(state))
 
-    def lower(self, state: Any) -> list[Any]:
-        """Trace both programs for states of these shapes."""
-        batch, outcome = self._shapes(state)
-        return [self._act.lower(state, batch), self._learn.lower(state, batch, outcome)]
+    def lower(self, state: Any) -> dict[str, Any]:
+        """Trace the programs for states of these shapes."""
+        if not self._in_two:
+            update = {"_update": self._update.lower(state)}
+            return update | ({"_act": self._act.lower(state)} if self.tells_acting else {})
+        acting = self._act.lower(state)
+        return {"_act": acting, "_learn": self._learn.lower(*acting.out_info)}
 
-    def compile_lowered(self, programs: list[Any]) -> int | None:
-        """Compile what ``lower`` returned, both at once."""
+    def compile_lowered(self, programs: dict[str, Any]) -> int | None:
+        """Compile what ``lower`` returned, all at once."""
         with ThreadPoolExecutor() as pool:
-            self._act, self._learn = pool.map(lambda program: program.compile(), programs)
-        needed = [program.memory_analysis() for program in (self._act, self._learn)]
+            compiled = list(pool.map(lambda program: program.compile(), programs.values()))
+        for name, program in zip(programs, compiled, strict=True):
+            setattr(self, name, program)
+        needed = [program.memory_analysis() for program in compiled]
         if None in needed:
             return None
         return max(n.argument_size_in_bytes + n.temp_size_in_bytes for n in needed)
 
     def __call__(self, state: Any, count: int) -> tuple[Any, Metrics, np.ndarray]:
         """Do ``count`` updates, and wait for them."""
-        batch, outcome = self._places or _zeros(self._shapes(state))
+        if self._acting is None and self.tells_acting and not self._in_two:
+            self._acting = self._time_acting(state)
         sums: tuple[Metrics, np.ndarray] | None = None
         for _ in range(count):
             began = time.monotonic()
-            state, batch = jax.block_until_ready(self._act(state, batch))
-            acted = time.monotonic()
-            state, outcome = self._learn(state, batch, outcome)
+            if self._in_two:
+                state, batch = jax.block_until_ready(self._act(state))
+                acted = time.monotonic() - began
+                state, outcome = self._learn(state, batch)
+            else:
+                acted = self._acting or 0.0
+                state, outcome = self._update(state)
             told = jax.device_get(outcome)  # waits
             sums = told if sums is None else _add(sums, told)
-            self.seconds["acting"] += acted - began
-            self.seconds["learning"] += time.monotonic() - acted
-        self._places = batch, outcome
+            self.seconds["acting"] += acted
+            self.seconds["learning"] += time.monotonic() - began - acted
         return state, *sums  # type: ignore[misc]
 
-    def _shapes(self, state: Any) -> tuple[Any, Any]:
-        state, batch = jax.eval_shape(self._collect, state)
-        return batch, jax.eval_shape(self._checked_learn, state, batch)[1]
-
-
-def _zeros(shapes: Any) -> Any:
-    return jax.jit(lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))()
+    def _time_acting(self, state: Any) -> float:
+        jax.block_until_ready(self._act(state))  # the first call sets up its graphs
+        began = time.monotonic()
+        jax.block_until_ready(self._act(state))
+        return time.monotonic() - began
 
 
 def _add(sums: tuple[Metrics, np.ndarray], new: tuple[Metrics, np.ndarray]) -> tuple:
     broken = np.where(sums[1] == 0, new[1], sums[1])  # the first stays
     return add(sums[0], new[0]), broken
+
+
+def on_gpu() -> bool:
+    """Return whether updates run on a GPU."""
+    return jax.default_backend() == "gpu"
 
 
 def compiler_options() -> dict[str, str | bool] | None:
@@ -142,7 +150,7 @@ def compiler_options() -> dict[str, str | bool] | None:
     become one CUDA graph each: 1.1 times as fast again, 1.15 in bfloat16. What XLA_FLAGS says of
     these comes first.
     """
-    if jax.default_backend() != "gpu":
+    if not on_gpu():
         return None
     options: dict[str, str | bool] = {
         "xla_gpu_command_buffer_scheduling_mode": "CONCURRENT",

@@ -177,7 +177,7 @@ def test_seed_inside_a_vmap_equals_the_seed_alone(make_agent):
 
 
 def test_no_transfers_one_trace_and_one_compilation(make_agent, monkeypatch):
-    """Between updates nothing is moved but the sums' zeros, which are put there explicitly."""
+    """Between updates nothing is moved but the sums, which are fetched explicitly."""
     agent, traces = make_agent(), []
     collect, learn = agent.collect, agent.learn
     for name, part in (("collect", collect), ("learn", learn)):
@@ -192,6 +192,21 @@ def test_no_transfers_one_trace_and_one_compilation(make_agent, monkeypatch):
     assert traces == [collect, learn]
     assert chunk._act._cache_size() == chunk._learn._cache_size() == 1
     assert min(chunk.seconds.values()) > 0
+
+
+def test_as_on_a_gpu_one_program_does_the_same(make_agent, monkeypatch):
+    """And what acting takes is measured by another, which changes nothing."""
+    agent = make_agent(memory="mlp")
+    in_two, _, _ = Chunk(agent, 1)(init_seeds(agent, 0, 1), 3)
+    monkeypatch.setattr("ssmrl.train.chunk.on_gpu", lambda: True)
+    chunk = Chunk(agent, 1)
+    state = init_seeds(agent, 0, 1)
+    chunk.compile(state)
+    in_one, _, broken = chunk(state, 3)
+    assert not broken
+    assert chunk.seconds["acting"] == pytest.approx(3 * chunk._acting)
+    for a, b in zip(jax.tree.leaves(in_two.params), jax.tree.leaves(in_one.params), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_an_agent_may_do_its_updates_in_one(make_agent):
