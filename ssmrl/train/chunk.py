@@ -77,10 +77,10 @@ class Chunk:
         def program(fn: Callable, donated: tuple[int, ...] = (0,)) -> Any:
             return jax.jit(fn, donate_argnums=donated, compiler_options=compiler_options())
 
-        collect, learn = traced_once(collect), traced_once(checked_learn)
-        self._act = program(lambda state: collect(state), (0,) if self._in_two else ())
-        self._learn = program(lambda state, batch: learn(state, batch))
-        self._update = program(lambda state: learn(*collect(state)))
+        first, second = traced_once(collect), traced_once(checked_learn)
+        self._act = program(lambda state: first(state), (0,) if self._in_two else ())
+        self._learn = program(lambda state, batch: second(state, batch))
+        self._update = program(lambda state: second(*first(state)))
 
     def compile(self, state: Any) -> int | None:
         """Compile ahead of time; return the bytes that the programs need, if the backend tells."""
