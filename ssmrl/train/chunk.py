@@ -1,5 +1,6 @@
 """Updates as compiled programs, and what of their time goes into acting and into learning."""
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -52,9 +53,9 @@ class Chunk:
     the first update with a loss, gradient or result that is not finite, or 0. ``seconds`` adds up
     what acting and learning took. Programs are compiled at the first call, or by ``compile``.
 
-    Acting and learning are two programs, which take the time of one to compile. On a GPU they are
-    one, since a CUDA graph of thousands of kernels needs 5 ms to be told that its arrays moved;
-    acting is timed there by a program of its own, once.
+    Acting and learning are two programs, which take the time of one to compile. On a GPU all is
+    one loop, since a CUDA graph of thousands of kernels needs 5 ms to be told that its arrays
+    moved; acting is timed there by a program of its own, now and then.
     """
 
     def __init__(self, agent: Agent, num_seeds: int):
@@ -63,7 +64,7 @@ class Chunk:
         self.tells_acting = hasattr(agent, "collect")
         self.seconds = {"acting": 0.0, "learning": 0.0}
         self._in_two = self.tells_acting and not on_gpu()
-        self._acting: float | None = None  # seconds, where they are measured once
+        self._calls, self._acting = 0, math.inf  # seconds, where they are measured now and then
 
         def checked_learn(state: Any, batch: Any) -> tuple:
             state, metrics = learn(state, batch)
@@ -74,13 +75,23 @@ class Chunk:
         def traced_once(fn: Callable) -> Callable:
             return jax.jit(fn if num_seeds == 1 else jax.vmap(fn), inline=True)
 
-        def program(fn: Callable, donated: tuple[int, ...] = (0,)) -> Any:
-            return jax.jit(fn, donate_argnums=donated, compiler_options=compiler_options())
-
         first, second = traced_once(collect), traced_once(checked_learn)
-        self._act = program(lambda state: first(state), (0,) if self._in_two else ())
-        self._learn = program(lambda state, batch: second(state, batch))
-        self._update = program(lambda state: second(*first(state)))
+        together = traced_once(lambda state: checked_learn(*collect(state)))
+
+        def loop(state: Any, count: jax.Array) -> tuple:
+            outcome = jax.eval_shape(together, state)[1]
+            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), outcome)
+
+            def body(_: int, carry: tuple) -> tuple:
+                state, new = together(carry[0])
+                return state, _add(carry[1], new)
+
+            return jax.lax.fori_loop(0, count, body, (state, zeros))
+
+        self._loop_of_updates = loop
+        self._act: Any = _program(lambda state: first(state), (0,) if self._in_two else ())
+        self._learn: Any = _program(lambda state, batch: second(state, batch))
+        self._update: Any = _program(loop)
 
     def compile(self, state: Any) -> int | None:
         """Compile ahead of time; return the bytes that the programs need, if the backend tells."""
@@ -88,11 +99,16 @@ class Chunk:
 
     def lower(self, state: Any) -> dict[str, Any]:
         """Trace the programs for states of these shapes."""
-        if not self._in_two:
-            update = {"_update": self._update.lower(state)}
-            return update | ({"_act": self._act.lower(state)} if self.tells_acting else {})
-        acting = self._act.lower(state)
-        return {"_act": acting, "_learn": self._learn.lower(*acting.out_info)}
+        if self._in_two:
+            acting = self._act.lower(state)
+            return {"_act": acting, "_learn": self._learn.lower(*acting.out_info)}
+        if self.tells_acting:
+            # First, since a loop with a conditional (the value where a time limit ends an episode)
+            # cannot be one CUDA graph.
+            self._act = self._act.lower(state).compile()
+            one_graph = " conditional(" not in self._act.as_text()
+            self._update = _program(self._loop_of_updates, one_graph=one_graph)
+        return {"_update": self._update.lower(state, jnp.int32(1))}
 
     def compile_lowered(self, programs: dict[str, Any]) -> int | None:
         """Compile what ``lower`` returned, all at once."""
@@ -107,34 +123,49 @@ class Chunk:
 
     def __call__(self, state: Any, count: int) -> tuple[Any, Metrics, np.ndarray]:
         """Do ``count`` updates, and wait for them."""
-        if self._acting is None and self.tells_acting and not self._in_two:
-            self._acting = self._time_acting(state)
+        return self._act_and_learn(state, count) if self._in_two else self._all(state, count)
+
+    def _act_and_learn(self, state: Any, count: int) -> tuple[Any, Metrics, np.ndarray]:
         sums: tuple[Metrics, np.ndarray] | None = None
         for _ in range(count):
             began = time.monotonic()
-            if self._in_two:
-                state, batch = jax.block_until_ready(self._act(state))
-                acted = time.monotonic() - began
-                state, outcome = self._learn(state, batch)
-            else:
-                acted = self._acting or 0.0
-                state, outcome = self._update(state)
+            state, batch = jax.block_until_ready(self._act(state))
+            acted = time.monotonic()
+            state, outcome = self._learn(state, batch)
             told = jax.device_get(outcome)  # waits
             sums = told if sums is None else _add(sums, told)
-            self.seconds["acting"] += acted
-            self.seconds["learning"] += time.monotonic() - began - acted
+            self.seconds["acting"] += acted - began
+            self.seconds["learning"] += time.monotonic() - acted
         return state, *sums  # type: ignore[misc]
 
-    def _time_acting(self, state: Any) -> float:
-        jax.block_until_ready(self._act(state))  # the first call sets up its graphs
+    def _all(self, state: Any, count: int) -> tuple[Any, Metrics, np.ndarray]:
+        self._calls += 1
+        if self.tells_acting and self._calls & (self._calls - 1) == 0:  # calls 1, 2, 4, 8, ...
+            self._acting = min(self._acting, _seconds_of(self._act, state))
         began = time.monotonic()
-        jax.block_until_ready(self._act(state))
-        return time.monotonic() - began
+        state, outcome = self._update(state, jax.device_put(np.int32(count)))
+        metrics, broken = jax.device_get(outcome)  # waits
+        passed = time.monotonic() - began
+        acted = min(count * self._acting, passed) if self.tells_acting else 0.0
+        self.seconds["acting"] += acted
+        self.seconds["learning"] += passed - acted
+        return state, metrics, broken
 
 
-def _add(sums: tuple[Metrics, np.ndarray], new: tuple[Metrics, np.ndarray]) -> tuple:
-    broken = np.where(sums[1] == 0, new[1], sums[1])  # the first stays
-    return add(sums[0], new[0]), broken
+def _program(fn: Callable, donated: tuple[int, ...] = (0,), one_graph: bool = True) -> Any:
+    return jax.jit(fn, donate_argnums=donated, compiler_options=compiler_options(one_graph))
+
+
+def _seconds_of(fn: Callable, state: Any) -> float:
+    jax.block_until_ready(fn(state))  # the first call sets up its graphs
+    began = time.monotonic()
+    jax.block_until_ready(fn(state))
+    return time.monotonic() - began
+
+
+def _add(sums: tuple[Metrics, Any], new: tuple[Metrics, Any]) -> tuple:
+    """Add metrics; of the updates that broke, the first stays."""
+    return add(sums[0], new[0]), sums[1] + (sums[1] == 0) * new[1]
 
 
 def on_gpu() -> bool:
@@ -142,20 +173,21 @@ def on_gpu() -> bool:
     return jax.default_backend() == "gpu"
 
 
-def compiler_options() -> dict[str, str | bool] | None:
+def compiler_options(one_graph: bool = True) -> dict[str, str | bool] | None:
     """Return what the compiler should do for an update on this machine's kind of device.
 
     On a GPU, kernels of one CUDA graph that do not need each other may overlap: PPO-S5 in the
-    published setting ran 1.2 times as fast on an H100, with twice the temporary memory. Loops
-    become one CUDA graph each: 1.1 times as fast again, 1.15 in bfloat16. What XLA_FLAGS says of
-    these comes first.
+    published setting ran 1.2 times as fast on an H100, with twice the temporary memory. With
+    ``one_graph``, loops without conditionals become one CUDA graph each: 1.1 times as fast again,
+    1.15 in bfloat16. What XLA_FLAGS says of these comes first.
     """
     if not on_gpu():
         return None
-    options: dict[str, str | bool] = {
-        "xla_gpu_command_buffer_scheduling_mode": "CONCURRENT",
-        "xla_gpu_enable_command_buffer": _ONE_GRAPH,
-        "xla_gpu_command_buffer_unroll_loops": True,
-    }
+    options: dict[str, str | bool] = {"xla_gpu_command_buffer_scheduling_mode": "CONCURRENT"}
+    if one_graph:
+        options |= {
+            "xla_gpu_enable_command_buffer": _ONE_GRAPH,
+            "xla_gpu_command_buffer_unroll_loops": True,
+        }
     said = os.environ.get("XLA_FLAGS", "")
     return {name: value for name, value in options.items() if name not in said}

@@ -204,7 +204,8 @@ def test_as_on_a_gpu_one_program_does_the_same(make_agent, monkeypatch):
     chunk.compile(state)
     in_one, _, broken = chunk(state, 3)
     assert not broken
-    assert chunk.seconds["acting"] == pytest.approx(3 * chunk._acting)
+    assert 0 < chunk.seconds["acting"] <= 3 * chunk._acting
+    assert chunk.seconds["learning"] >= 0
     for a, b in zip(jax.tree.leaves(in_two.params), jax.tree.leaves(in_one.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
