@@ -163,7 +163,7 @@ MISTAKES = {
     ),
     "too few steps": (
         ["--total-steps", "100"],
-        "total_steps=100 is less than one update of 6656 steps; raise it to 6656 or more",
+        "total_steps=100 is less than one update of 6656 steps (num_envs x num_steps); lower",
     ),
     "five values": (
         ["--env.name", "planted:FiveValues"],

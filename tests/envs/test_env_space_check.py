@@ -24,7 +24,7 @@ FAULTY = {
     "it is a Discrete of tests, but must be one of": type("Discrete", (), {})(),
     "it is None, but must be one of": None,
     "it is <class 'envs.spaces.MultiDiscrete'>, but must be one of": MultiDiscrete,
-    "it is a Discrete of 0, but must have a whole number >= 1": Discrete(0),
+    "it is a Discrete of 0, but must have a whole number from 1": Discrete(0),
     "it is a Discrete of 2.5, but must have": Discrete(2.5),
     "it['a'][1] is a Discrete of 0, but": Dict({"a": Tuple([Discrete(1), Discrete(0)])}),
     "it is a Dict of [], but must have a mapping with at least one": Dict([]),

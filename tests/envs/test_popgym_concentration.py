@@ -221,7 +221,7 @@ def test_contract_of_legacy():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"num_decks": 0}, "num_decks must be >= 1, not 0"),
+        ({"num_decks": 0}, "num_decks must be 1 to 1000000, not 0"),
         ({"num_kinds": 4}, "2 .colours. or 13 .ranks., not 4"),  # suits come in odd numbers
     ],
 )

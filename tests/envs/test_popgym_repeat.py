@@ -127,7 +127,7 @@ def test_legacy_can_be_asked_for_by_name():
 
 
 def test_settings_that_cannot_be_are_named():
-    with pytest.raises(UsageError, match="'RepeatFirst': num_decks must be >= 1, not 0"):
+    with pytest.raises(UsageError, match="'RepeatFirst': num_decks must be 1 to 1000000, not 0"):
         RepeatFirst(0)
     with pytest.raises(UsageError, match="'RepeatPrevious': k must be 1 to 51, not 52"):
         RepeatPrevious(1, 52)
