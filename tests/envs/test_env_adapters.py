@@ -16,7 +16,7 @@ from tiny_env import Legacy, LegacyWithoutParams, LegacyWrapper, Tiny, TinyParam
 import envs
 from envs import suites
 from envs.adapters import LegacyGymnax, is_legacy
-from envs.fixed import NoParams
+from envs.fixed import NoParams, check_gymnax
 from envs.spaces import Box, Discrete
 
 KEY = jax.random.key(0)
@@ -282,6 +282,14 @@ def test_every_environment_that_has_a_name_is_of_gymnax_1(mnist):
     for name in envs.names():
         if not name.startswith(tuple(suites.SUITES)):
             assert not isinstance(envs.make(name)[0], LegacyGymnax), name
+
+
+def test_an_old_package_in_gymnaxs_place_is_told(monkeypatch):
+    monkeypatch.delattr(environment.Environment, "is_truncated")
+    with pytest.raises(
+        UsageError, match="stable-gymnax was installed over it: pip install --force"
+    ):
+        check_gymnax()
 
 
 @pytest.mark.parametrize("name", list(gymnax.registered_envs))
