@@ -1,5 +1,6 @@
 """Old five-value environments in the six-value contract."""
 
+import re
 from collections import namedtuple
 from functools import partial
 
@@ -18,6 +19,7 @@ from envs import suites
 from envs.adapters import LegacyGymnax, is_legacy
 from envs.fixed import NoParams, check_gymnax
 from envs.spaces import Box, Discrete
+from ssmrl.errors import UsageError
 
 KEY = jax.random.key(0)
 
@@ -271,6 +273,28 @@ class Natural(OldGame):
 
     def info(self, state, params):
         return {"limit": params.max_steps_in_episode}
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ((0.0, 0, 1.0, True, "info"), "'Odd': the last of the five values from step is a str"),
+        ((0.0, 0, 1.0, True, 3.0), "'Odd': the last of the five values from step is a float"),
+    ],
+)
+def test_five_values_that_are_not_the_old_ones(step, sentence):
+    env = LegacyGymnax(type("Odd", (LegacyWithoutParams,), {"step": lambda *_: step})())
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        envs.check_environment(env, env.default_params)
+
+
+def test_params_are_left_out_only_where_that_is_what_lacks():
+    class AsksForMore(Tiny):
+        def reset(self, key, params, options):
+            return super().reset(key, params)
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'options'"):
+        is_legacy(AsksForMore(), TinyParams())
 
 
 @pytest.mark.parametrize("game", [Renamed, Clock, TimeLimit, Natural])
