@@ -24,7 +24,7 @@ HERE = [
 ]  # fmt: skip
 PACKAGES = [
     "popgym_arcade.environments:CartPoleEasy",
-    "popgym_arcade.environments:NavigatorEasy",
+    "popgym_arcade.environments:BreakoutEasy",
     "pobax.envs.jax.tmaze:TMaze",
     "craftax/Craftax-Classic-Symbolic-v1",
     "navix/Navix-Empty-5x5-v0",
