@@ -89,12 +89,19 @@ def _like_action(env: Any, params: Any) -> jax.ShapeDtypeStruct:
 
 
 def call_with_params(function: Callable[..., Any], *arguments: Any, params: Any) -> Any:
-    """Call ``function(*arguments, params)``, or without ``params`` where it has no room for it."""
+    """Call ``function(*arguments, params)``, or without ``params`` where only that is possible."""
+    most = len(arguments) + 1
+    without = _has_room(function, most - 1) and not _has_room(function, most)
+    return function(*arguments) if without else function(*arguments, params)
+
+
+def _has_room(function: Callable[..., Any], arguments: int) -> bool:
+    """Return whether ``function`` can be called with so many arguments by position."""
     try:
-        inspect.signature(function).bind(*arguments, params)
+        inspect.signature(function).bind(*range(arguments))
     except TypeError:
-        return function(*arguments)
-    return function(*arguments, params)
+        return False
+    return True
 
 
 class LegacyGymnax(Wrapper):

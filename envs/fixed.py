@@ -4,6 +4,23 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment
 
+from ssmrl.errors import UsageError
+
+
+def check_gymnax() -> None:
+    """Raise ``UsageError`` where an older package has taken gymnax's place.
+
+    stable-gymnax, which popgym-arcade asks for, installs itself over it under the same name.
+    """
+    if not hasattr(environment.Environment, "is_truncated"):
+        raise UsageError(
+            "the package gymnax is older than 1.0, or stable-gymnax was installed over it: "
+            "pip install --force-reinstall --no-deps 'gymnax>=1.0.1'"
+        )
+
+
+check_gymnax()
+
 
 @struct.dataclass
 class NoParams:

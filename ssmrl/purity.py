@@ -18,6 +18,8 @@ def program(function: Callable[..., Any], *args: Any) -> Program:
     """
     jax.clear_caches()
     traced = jax.make_jaxpr(lambda *args: function(*args))(*args)
+    if any(isinstance(constant, jax.core.Tracer) for constant in traced.consts):
+        raise jax.errors.UnexpectedTracerError("it goes on with what it computed when last traced")
     constants = [np.asarray(plain(constant)).tobytes() for constant in traced.consts]
     return re.sub(r"0x[0-9a-f]+", "", str(traced)), constants
 

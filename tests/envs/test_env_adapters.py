@@ -1,5 +1,6 @@
 """Old five-value environments in the six-value contract."""
 
+import re
 from collections import namedtuple
 from functools import partial
 
@@ -16,8 +17,9 @@ from tiny_env import Legacy, LegacyWithoutParams, LegacyWrapper, Tiny, TinyParam
 import envs
 from envs import suites
 from envs.adapters import LegacyGymnax, is_legacy
-from envs.fixed import NoParams
+from envs.fixed import NoParams, check_gymnax
 from envs.spaces import Box, Discrete
+from ssmrl.errors import UsageError
 
 KEY = jax.random.key(0)
 
@@ -273,6 +275,28 @@ class Natural(OldGame):
         return {"limit": params.max_steps_in_episode}
 
 
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ((0.0, 0, 1.0, True, "info"), "'Odd': the last of the five values from step is a str"),
+        ((0.0, 0, 1.0, True, 3.0), "'Odd': the last of the five values from step is a float"),
+    ],
+)
+def test_five_values_that_are_not_the_old_ones(step, sentence):
+    env = LegacyGymnax(type("Odd", (LegacyWithoutParams,), {"step": lambda *_: step})())
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        envs.check_environment(env, env.default_params)
+
+
+def test_params_are_left_out_only_where_that_is_what_lacks():
+    class AsksForMore(Tiny):
+        def reset(self, key, params, options):
+            return super().reset(key, params)
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'options'"):
+        is_legacy(AsksForMore(), TinyParams())
+
+
 @pytest.mark.parametrize("game", [Renamed, Clock, TimeLimit, Natural])
 def test_classes_of_gymnax_1_stay_as_they_are(game):
     assert not is_legacy(game(), game().default_params)
@@ -282,6 +306,14 @@ def test_every_environment_that_has_a_name_is_of_gymnax_1(mnist):
     for name in envs.names():
         if not name.startswith(tuple(suites.SUITES)):
             assert not isinstance(envs.make(name)[0], LegacyGymnax), name
+
+
+def test_an_old_package_in_gymnaxs_place_is_told(monkeypatch):
+    monkeypatch.delattr(environment.Environment, "is_truncated")
+    with pytest.raises(
+        UsageError, match="stable-gymnax was installed over it: pip install --force"
+    ):
+        check_gymnax()
 
 
 @pytest.mark.parametrize("name", list(gymnax.registered_envs))

@@ -135,6 +135,21 @@ class CountsInJit(Probe):
         return super().step_env(key, state, action, params)
 
 
+class GoesOnWithWhatItTraced(Probe):
+    """Is found though gymnax's class compiles its step."""
+
+    last = 0.0
+
+    def reward(self, state, action, params):
+        reward, self.last = self.last + action, jnp.float32(action)
+        return reward
+
+
+class NoSpace(Probe):
+    def action_space(self, params=None):
+        return 1 // 0
+
+
 class Unbounded(Lucky):
     """Takes any number for an action, and pays by it."""
 
@@ -219,6 +234,7 @@ FAULTS = {
     "numpy-in-jit": (NumpyInJit(), "purity", "draw every random number from the key"),
     "attribute-in-jit": (CountsInJit(), "purity", "changed the attribute 'steps'"),
     "attribute": (Counts(), "purity", "changed the attribute 'steps'"),
+    "tracer": (GoesOnWithWhatItTraced(), "purity", "may be kept outside the state"),
     "growing-list": (Leaks(), "purity", "changed the attribute 'history'"),
     "wrapped": (envs.wrap(LegacyGymnax(LeakyLegacy())), "purity", "the attribute 'history'"),
     "callback": (changed(reward=from_outside), "determinism", "gave other rewards"),
@@ -322,6 +338,8 @@ def test_command(capsys):
         "FAULT  contract: environment 'test_env_examine:PythonIf': TracerBoolConversionError: "
         in (capsys.readouterr().out)
     )
+    assert main(["check", "test_env_examine:NoSpace"]) == 1
+    assert "FAULT  contract: environment 'NoSpace': ZeroDivisionError" in capsys.readouterr().out
     assert main(["check", "test_env_examine:Matrix"]) == 1
     assert "FAULT  action head: no action head for Box" in capsys.readouterr().out
 

@@ -24,7 +24,7 @@ FAULTY = {
     "it is a Discrete of tests, but must be one of": type("Discrete", (), {})(),
     "it is None, but must be one of": None,
     "it is <class 'envs.spaces.MultiDiscrete'>, but must be one of": MultiDiscrete,
-    "it is a Discrete of 0, but must have a whole number from 1": Discrete(0),
+    "it is a Discrete of 0, but must have a whole number from 1 to 2147483647": Discrete(0),
     "it is a Discrete of 2.5, but must have": Discrete(2.5),
     "it['a'][1] is a Discrete of 0, but": Dict({"a": Tuple([Discrete(1), Discrete(0)])}),
     "it is a Dict of [], but must have a mapping with at least one": Dict([]),
@@ -41,6 +41,10 @@ FAULTY = {
     "it is a Box from inf to inf, but": Box(np.inf, np.inf, ()),
     "it is a Box of shape 3, but must have a tuple of numbers": Box(0, 1, 3),
     "it is a Box of shape (2, -1), but": Box(0, 1, (2, -1)),
+    "it is a Box of shape (1000000, 1000000), but must have fewer than 2**31": Box(
+        0, 1, (10**6, 10**6)
+    ),
+    "it is a Discrete of 10000000000, but": Discrete(10**10),
     "it is a Box of complex64, but must be of real numbers": Box(0, 1, (1,), jnp.complex64),
     "it is a Box of dtype 'numbers', which is none": Box(0, 1, (1,), "numbers"),
 }
@@ -64,5 +68,7 @@ def test_actions():
         check_action_space("it", space)
     with pytest.raises(UsageError, match="a Box of actions must be of floats; make it a Discrete"):
         check_action_space("it", Box(0, 3, (1,), jnp.int32))
+    with pytest.raises(UsageError, match=r"it is a Box of shape \(0,\), but must have an entry"):
+        check_action_space("it", Box(0, 1, (0,)))
     with pytest.raises(UsageError, match="must be one of Discrete, MultiDiscrete and Box of"):
         check_action_space("it", Dict({"a": Discrete(2)}))
