@@ -28,8 +28,12 @@ def as_trained(
     another agent, environment or memory, or other options of those.
     """
     edited = load_experiment(folder.config_path, overrides)
-    if not os.path.lexists(folder.trained_config_path):  # a run of older code
-        return edited, []
+    if not os.path.lexists(folder.trained_config_path):
+        older = (
+            f"{str(folder.path)!r} is of older code, which clipped continuous actions and took "
+            "integers as they are; where the environment has such, it means something else now"
+        )
+        return edited, [older]
     try:
         trained = load_experiment(folder.trained_config_path)
     except UsageError as error:
