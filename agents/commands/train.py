@@ -75,10 +75,10 @@ def resume(path: str, overrides: Mapping[str, Any]) -> int:
         if reached > agent.num_updates:
             steps = reached * agent.steps_per_update
             raise UsageError(f"--total-steps is below the {steps} steps that are done; raise it")
-        done = reached == agent.num_updates
-        if done:
+        finished = reached == agent.num_updates
+        if finished:
             console.print("all steps are done; --total-steps adds more")
-        chunk = None if done else _compile(experiment, agent, state, folder.path)
+        chunk = None if finished else _compile(experiment, agent, state, folder.path)
         warn(filter(None, [folder.damage_of_rows()]))
         Checkpoints(folder.checkpoints).set_aside_after(reached)
         folder.write_config(to_mapping(experiment))

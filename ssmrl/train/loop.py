@@ -46,9 +46,9 @@ def train(
     update = int(np.max(state.update))
     rows = folder.drop_rows_after(update)
     seconds = rows[-1]["seconds"] if rows else 0.0
-    done = update * agent.steps_per_update
-    bar = ProgressBar(console, agent.num_updates * agent.steps_per_update, done)
-    with open_trackers(done) as trackers, bar, _interruptible() as interrupted:
+    steps_so_far = update * agent.steps_per_update
+    bar = ProgressBar(console, agent.num_updates * agent.steps_per_update, steps_so_far)
+    with open_trackers(steps_so_far) as trackers, bar, _interruptible() as interrupted:
         shares = Shares(chunk)
         while update < agent.num_updates and not interrupted:
             count = min(
