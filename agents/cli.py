@@ -81,6 +81,18 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("settings", nargs=argparse.REMAINDER, metavar="--PARAMETER VALUE ...")
     play.set_defaults(command=_play)
 
+    again = commands.add_parser("reproduce", help="run a whole experiment, or list them")
+    again.add_argument("name", nargs="?", help="an experiment's name, or a .yaml file of your own")
+    again.add_argument("--minutes", type=float, help="stop in time; the same command goes on")
+    again.add_argument("--seeds", type=_whole, help="of each cell, instead of the experiment's")
+    again.add_argument("--only", nargs="+", metavar="LABEL", help="cells, or labels of the grid")
+    again.add_argument("--runs", metavar="DIR", help="of run folders; by default runs/reproduce")
+    again.add_argument("--results", metavar="DIR", help="of tables; by default results")
+    instead = again.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="only tell how long it will take")
+    instead.add_argument("--tables", action="store_true", help="only write the tables anew")
+    again.set_defaults(command=_reproduce)
+
     words = "try an environment or a memory for what training would trip over"
     usage = f"ssmrl check {CHECK}"
     commands.add_parser("check", help=f"{words}: {CHECK}", description=words, usage=usage)
@@ -121,6 +133,19 @@ def _eval(options: argparse.Namespace) -> int:
     from agents.commands.evaluate import evaluate
 
     return evaluate(options.run, options.episodes, options.seed, options.max_steps)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from agents.commands import reproduce
+
+    if options.name is None:
+        return reproduce.list_experiments(options.results)
+    if options.tables:
+        return reproduce.tables(options.name, options.results)
+    cells = (options.seeds, options.only, options.runs, options.results)
+    if options.dry_run:
+        return reproduce.plan(options.name, *cells)
+    return reproduce.reproduce(options.name, options.minutes, *cells)
 
 
 def _plot(options: argparse.Namespace) -> int:

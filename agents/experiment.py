@@ -143,14 +143,16 @@ def memory_config(name: str) -> type:
 
 
 def load_experiment(
-    config: str | Path | None, overrides: Mapping[str, Any] | None = None
+    config: str | Path | Mapping[str, Any] | None, overrides: Mapping[str, Any] | None = None
 ) -> Experiment:
-    """Return the experiment of a preset or YAML file, with ``overrides`` laid on top.
+    """Return the experiment of a preset, YAML file or mapping, with ``overrides`` laid on top.
 
     Where an override names another memory or agent than the file does, the file's options hold
     only as far as that one has them. Raises ``UsageError`` for whatever does not fit.
     """
-    mapping = {} if config is None else read_config(config)
+    if not isinstance(config, Mapping):
+        config = {} if config is None else read_config(config)
+    mapping = dict(config)
     overrides = overrides or {}
     merged = merge(mapping, overrides)
     agent, memory_name = _agent_name(merged), _memory_name(merged)
@@ -193,8 +195,12 @@ def config_folder() -> Path:
 
 def config_names() -> list[str]:
     """Return the names of all presets, such as ``paper/popgym``."""
-    folder = config_folder()
-    return sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+    return [n for n in yaml_names(config_folder()) if n.partition("/")[0] != "experiments"]
+
+
+def yaml_names(folder: Path) -> list[str]:
+    """Return the paths of all YAML files below a folder, without their suffix."""
+    return sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))
 
 
 def read_config(config: str | Path) -> dict[str, Any]:

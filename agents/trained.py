@@ -38,8 +38,8 @@ def as_trained(
         trained = load_experiment(folder.trained_config_path)
     except UsageError as error:
         return edited, [f"{error}; what {str(folder.config_path)!r} says is taken for true"]
-    differences = _differences(to_mapping(trained), to_mapping(edited))
-    for name, (before, now) in differences.items():
+    changed = differences(to_mapping(trained), to_mapping(edited))
+    for name, (before, now) in changed.items():
         if _is_fixed(name):
             raise UsageError(
                 f"{str(folder.config_path)!r} says {name}={shown(now)}, but the run was trained "
@@ -48,13 +48,13 @@ def as_trained(
     warnings = [
         f"{str(folder.config_path)!r} says {name}={shown(now)}, but the run was trained with "
         f"{shown(before)}, which stays; start a new run for another"
-        for name, (before, now) in differences.items()
+        for name, (before, now) in changed.items()
     ]
     free = {name: getattr(edited, name) for name in _FREE}
     return dataclasses.replace(trained, **free), warnings
 
 
-def _differences(trained: Mapping[str, Any], edited: Mapping[str, Any]) -> dict[str, tuple]:
+def differences(trained: Mapping[str, Any], edited: Mapping[str, Any]) -> dict[str, tuple]:
     """Return where two configs differ, by the dotted names of options, less what may change."""
     before, now = _flat(trained), _flat(edited)
     names = sorted(

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
 
 from benchmarks.timing import Ceilings, measure_ceilings
 from ssmrl.errors import UsageError
+from ssmrl.train import runtime
 
 RESULTS = Path("benchmarks") / "results"
 Row = dict[str, Any]
@@ -36,16 +35,8 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 def device_facts() -> dict[str, Any]:
     """Return what a timing depends on: device, versions, precision, use of the program cache."""
-    import flax
-
-    device = jax.devices()[0]
     return {
-        "device": device.device_kind,
-        "platform": device.platform,
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
-        "flax": flax.__version__,
-        "python": platform.python_version(),
+        **runtime.device_facts(),
         "matmul precision": jax.config.values["jax_default_matmul_precision"] or "default",
         "compilation cache": bool(jax.config.values["jax_compilation_cache_dir"]),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", "none"),

@@ -67,4 +67,6 @@ def _told(kind: str, played: Episodes, experiment: Experiment) -> dict[str, Any]
         console.print(f"{kind} return {summary}{late}")
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(Summary))
     scores = {**nothing, "count": 0} if summary is None else dataclasses.asdict(summary)
-    return {**scores, "finished": finished.size - cut, "cut_off": cut}
+    pairs = zip(np.atleast_2d(returns), np.atleast_2d(finished), strict=True)
+    by_seed = [float(r[f].mean()) if f.any() else None for r, f in pairs]
+    return {**scores, "finished": finished.size - cut, "cut_off": cut, "by_seed": by_seed}

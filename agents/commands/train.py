@@ -37,14 +37,18 @@ from ssmrl.train.config import to_mapping
 from ssmrl.train.disk import room_on_disk
 from ssmrl.train.metrics import mean
 from ssmrl.train.run_folder import RunFolder
-from ssmrl.train.runtime import set_up_jax
+from ssmrl.train.runtime import device_facts, set_up_jax
 from ssmrl.train.trackers import check_track, open_trackers
 
 
 def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     """Train a new run; nothing is written before everything has been checked."""
     set_up_jax()
-    experiment = load_experiment(config, overrides)
+    return start_run(load_experiment(config, overrides))
+
+
+def start_run(experiment: Experiment, deadline: float | None = None) -> int:
+    """Train a new run, to its end or until ``deadline`` of ``time.monotonic()``."""
     check_track(experiment.track)
     agent = make_agent(experiment)
     path = default_run_dir(experiment) if experiment.run_dir is None else experiment.run_dir
@@ -52,14 +56,15 @@ def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     with own_code(experiment):
         check_memory(experiment, agent)
         state = init_seeds(agent, experiment.seed, experiment.num_seeds)
-        chunk = _compile(experiment, agent, state, path)
+        chunk, facts = _compile(experiment, agent, state, path)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
     with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):
         _write_spaces(agent, folder)
-        return _train(experiment, agent, state, chunk, folder)
+        folder.append_start(facts)
+        return _train(experiment, agent, state, chunk, folder, deadline)
 
 
-def resume(path: str, overrides: Mapping[str, Any]) -> int:
+def resume(path: str, overrides: Mapping[str, Any], deadline: float | None = None) -> int:
     """Go on with a run from its newest whole checkpoint, or from its beginning if it has none."""
     set_up_jax()
     folder = RunFolder.open(path)
@@ -78,14 +83,16 @@ def resume(path: str, overrides: Mapping[str, Any]) -> int:
         finished = reached == agent.num_updates
         if finished:
             console.print("all steps are done; --total-steps adds more")
-        chunk = None if finished else _compile(experiment, agent, state, folder.path)
+        compiled = None if finished else _compile(experiment, agent, state, folder.path)
         warn(filter(None, [folder.damage_of_rows()]))
         Checkpoints(folder.checkpoints).set_aside_after(reached)
         folder.write_config(to_mapping(experiment))
         _write_spaces(agent, folder)
-        if chunk is None:
+        if compiled is None:
             return _finish(experiment, agent, state, folder)
-        return _train(experiment, agent, state, chunk, folder)
+        chunk, facts = compiled
+        folder.append_start(facts)
+        return _train(experiment, agent, state, chunk, folder, deadline)
 
 
 def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
@@ -112,7 +119,10 @@ def _write_spaces(agent: Any, folder: RunFolder) -> None:
     folder.write("spaces.json", json.dumps(told) + "\n")
 
 
-def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> Chunk:
+def _compile(
+    experiment: Experiment, agent: Any, state: Any, path: str | Path
+) -> tuple[Chunk, dict[str, Any]]:
+    """Return the compiled updates, and where they run and what they take."""
     _print_plan(experiment, agent, state, path)
     chunk = Chunk(agent, experiment.num_seeds)
     began = time.monotonic()
@@ -121,12 +131,20 @@ def _compile(experiment: Experiment, agent: Any, state: Any, path: str | Path) -
         update = needed - sizes.bytes_of(state)
         sizes.check_fits({"update": update}, options_of_size(experiment))
     size = f"; the update needs {needed / 2**20:,.0f} MiB" if needed else ""
-    console.print(f"compiled in {time.monotonic() - began:.1f} s{size}")
-    return chunk
+    seconds = time.monotonic() - began
+    console.print(f"compiled in {seconds:.1f} s{size}")
+    return chunk, {**device_facts(), "compile_seconds": round(seconds, 2), "bytes": needed}
 
 
-def _train(experiment: Experiment, agent: Any, state: Any, chunk: Chunk, folder: RunFolder) -> int:
-    schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every)
+def _train(
+    experiment: Experiment,
+    agent: Any,
+    state: Any,
+    chunk: Chunk,
+    folder: RunFolder,
+    deadline: float | None,
+) -> int:
+    schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every, deadline)
     trackers = functools.partial(open_trackers, folder, experiment.track, to_mapping(experiment))
     state, finished = loop.train(
         agent, state, chunk, folder, schedule, experiment.num_seeds, console, trackers

@@ -1,6 +1,7 @@
 """Learning curves of one or several runs in one picture."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from ssmrl.errors import UsageError
 from ssmrl.train.run_folder import RunFolder
 
+Curve = tuple[str, Sequence[int], np.ndarray]  # label, steps, returns [steps, seeds]
 SMOOTHED = 0.02  # of a curve's points go into each that is drawn
 
 
@@ -41,6 +43,34 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot write picture {str(out)!r}: {error}") from None
+
+
+def plot_panels(panels: Mapping[str, Sequence[Curve]], out: Path) -> None:
+    """Draw a small panel of learning curves for each title; colours go by the curves' labels."""
+    columns = min(6, math.ceil(math.sqrt(len(panels))))
+    rows = math.ceil(len(panels) / columns)
+    size = (max(2.3 * columns, 5.0), 1.7 * rows + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    labels = list(dict.fromkeys(label for curves in panels.values() for label, *_ in curves))
+    for axes, (title, curves) in zip(grid, panels.items(), strict=False):
+        for label, steps, returns in curves:
+            colour = f"C{labels.index(label) % 10}"
+            axes.plot(steps, np.ma.masked_invalid(returns).mean(axis=1), color=colour, label=label)
+            low, high = (f(np.ma.masked_invalid(returns), axis=1) for f in (np.ma.min, np.ma.max))
+            axes.fill_between(steps, low, high, alpha=0.2, color=colour, linewidth=0)
+        axes.set_title(title, fontsize=7, parse_math=False)
+        axes.tick_params(labelsize=6)
+        axes.grid(alpha=0.3)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    lines = {line.get_label(): line for axes in grid for line in axes.get_lines()}
+    if len(labels) > 1:
+        figure.legend(
+            [lines[label] for label in labels], labels, loc="outside lower center",
+            ncols=min(len(labels), 5), fontsize=7, frameon=False,
+        )  # fmt: skip
+    figure.savefig(out, dpi=90, metadata={"Software": None})
 
 
 def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:

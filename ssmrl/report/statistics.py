@@ -1,10 +1,12 @@
 """Means that resist outliers, and how far they can be trusted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+RESAMPLES = 2000  # of every bootstrap
 AT_ONCE = 2**22  # numbers that are resampled at a time
 
 
@@ -63,6 +65,33 @@ def summarise(scores: np.ndarray, counted: np.ndarray | None = None) -> Summary 
     )
 
 
+def summarise_tasks(scores: Sequence[Sequence[float]]) -> Summary:
+    """Summarise the scores of several tasks, one a seed: the mean over tasks of their means, and
+    the interquartile mean of all scores.
+
+    The intervals are of the stratified bootstrap (Agarwal et al. 2021): seeds are drawn anew
+    within each task, and the tasks stay.
+    """
+    drawn = np.random.default_rng(0)
+    tasks = [np.asarray(task, np.float64) for task in scores]
+    resampled = [t[drawn.integers(len(t), size=(RESAMPLES, len(t)))] for t in tasks]
+    means = np.mean([r.mean(axis=1) for r in resampled], axis=0)
+    middles = interquartile_mean(np.concatenate(resampled, axis=1))
+    return Summary(
+        mean=float(np.mean([t.mean() for t in tasks])),
+        mean_interval=_percentiles(means),
+        iqm=float(interquartile_mean(np.concatenate(tasks))),
+        iqm_interval=_percentiles(middles),
+        count=len(tasks),
+        unit="tasks",
+    )
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
 def bootstrap_interval(samples: np.ndarray, statistic: object) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval; that of a constant is this constant."""
     if np.ptp(samples) == 0:  # a single sample among them, too
@@ -70,7 +99,7 @@ def bootstrap_interval(samples: np.ndarray, statistic: object) -> tuple[float, f
     result = stats.bootstrap(
         (samples,),
         statistic,
-        n_resamples=2000,
+        n_resamples=RESAMPLES,
         batch=max(1, AT_ONCE // len(samples)),
         method="percentile",
         rng=0,

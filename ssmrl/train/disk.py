@@ -1,6 +1,7 @@
-"""A full disk, which whoever writes meets at any moment, told in one sentence."""
+"""Writing files whole, one process at a time, and a full disk told in one sentence."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -32,6 +33,43 @@ def check_room(folder: Path, size: int) -> None:
     """Raise what writing would, an ``OSError``, where ``folder`` has no room for ``size`` bytes."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, _FULL[errno.ENOSPC], str(folder))
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Write a file atomically: whoever reads it sees it whole, or as it was before."""
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    if target.is_dir():  # which the error of replacing it would not name
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    try:
+        unfinished.write_text(text)
+        unfinished.replace(target)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold the lock of a file or folder; yield whether it is held, and not another process's.
+
+    With ``wait`` it is, in the end. Where the file system has no locks, nothing is kept.
+    """
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    opened = os.open(path, flags, 0o644)
+    try:
+        yield _lock(opened, wait)
+    finally:
+        os.close(opened)
+
+
+def _lock(opened: int, wait: bool) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
 
 
 def full_disk(error: BaseException | None, depth: int = 20) -> str | None:

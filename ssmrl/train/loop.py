@@ -25,6 +25,12 @@ class Schedule:
 
     log_every: int  # updates per row of metrics
     checkpoint_every: int  # updates per checkpoint, rounded up to whole rows
+    deadline: float | None = None  # of time.monotonic(): stop after it, as at an interruption
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 def train(
@@ -37,7 +43,7 @@ def train(
     console: Console,
     open_trackers: Callable[[int], AbstractContextManager[list[Tracker]]],
 ) -> tuple[Any, bool]:
-    """Update until the end or until interrupted; return the state and whether it is the end.
+    """Update to the end, an interruption or the deadline; return the state and if it is the end.
 
     ``state`` is donated to ``chunk``; ``open_trackers`` is told how many steps are done already.
     Raises ``TrainingError`` at a loss that is not finite; checkpoints keep the last good state.
@@ -50,7 +56,7 @@ def train(
     bar = ProgressBar(console, agent.num_updates * agent.steps_per_update, steps_so_far)
     with open_trackers(steps_so_far) as trackers, bar, _interruptible() as interrupted:
         shares = Shares(chunk)
-        while update < agent.num_updates and not interrupted:
+        while update < agent.num_updates and not interrupted and not schedule.is_over:
             count = min(
                 schedule.log_every - update % schedule.log_every, agent.num_updates - update
             )

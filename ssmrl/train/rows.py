@@ -13,13 +13,23 @@ def parse_rows(content: bytes) -> tuple[list[Row], int]:
 
     A last line without its newline was cut off while it was written, which is no damage.
     """
-    read = [_parse(line) for line in content.split(b"\n")[:-1]]
-    rows = [row for row in read if row is not None]
+    found, others = parse_lines(content)
+    rows = [row for row in found if _is_whole(row)]
+    others += len(found) - len(rows)
     widths = Counter(_width(row) for row in rows)
     if len(widths) > 1:  # rows of another number of seeds come from another run
         usual = widths.most_common(1)[0][0]
+        odd = [row for row in rows if _width(row) != usual]
         rows = [row for row in rows if _width(row) == usual]
-    return rows, len(read) - len(rows)
+        others += len(odd)
+    return rows, others
+
+
+def parse_lines(content: bytes) -> tuple[list[Row], int]:
+    """Return the mappings that lines of JSON hold, and how many lines hold none."""
+    read = [_parse(line) for line in content.split(b"\n")[:-1]]
+    found = [row for row in read if row is not None]
+    return found, len(read) - len(found)
 
 
 def _parse(line: bytes) -> Row | None:
@@ -27,7 +37,7 @@ def _parse(line: bytes) -> Row | None:
         row = json.loads(line)
     except (ValueError, RecursionError):  # no JSON, no text, numbers without end
         return None
-    return row if isinstance(row, dict) and _is_whole(row) else None
+    return row if isinstance(row, dict) else None
 
 
 def _is_whole(row: Row) -> bool:

@@ -1,7 +1,5 @@
 """What a run leaves on disk: its config, metrics, events, checkpoints and picture."""
 
-import errno
-import fcntl
 import json
 import os
 import shutil
@@ -14,7 +12,8 @@ from typing import Any
 import yaml
 
 from ssmrl.errors import UsageError
-from ssmrl.train.rows import Row, parse_rows
+from ssmrl.train.disk import locked, write_whole
+from ssmrl.train.rows import Row, parse_lines, parse_rows
 
 
 class RunFolder:
@@ -25,6 +24,7 @@ class RunFolder:
         self.config_path = self.path / "config.yaml"  # which people edit
         self.trained_config_path = self.path / "config.trained.yaml"  # by which it was trained
         self.metrics_path = self.path / "metrics.jsonl"
+        self.starts_path = self.path / "starts.jsonl"
         self.checkpoints = self.path / "checkpoints"
 
     @staticmethod
@@ -83,22 +83,13 @@ class RunFolder:
         Raises ``UsageError`` where one does already. Where the file system has no locks, nothing
         is kept.
         """
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
-            self._lock(folder)
+        with locked(self.path) as held:
+            if not held:
+                raise UsageError(
+                    f"run {str(self.path)!r} is being trained by another process; stop that one "
+                    "first"
+                )
             yield
-        finally:
-            os.close(folder)
-
-    def _lock(self, folder: int) -> None:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"run {str(self.path)!r} is being trained by another process; stop that one first"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the config by which the run is trained from now on, and the one to edit."""
@@ -123,6 +114,17 @@ class RunFolder:
             return [], 0
         return parse_rows(self.metrics_path.read_bytes())
 
+    def append_start(self, facts: Mapping[str, Any]) -> None:
+        """Add a line to starts.jsonl: where a start or resume runs, and what compiling took."""
+        with self.starts_path.open("a") as file:
+            file.write(json.dumps(facts) + "\n")
+
+    def read_starts(self) -> list[dict[str, Any]]:
+        """Return the facts of every start and resume, less what is none; of older code, nothing."""
+        if not self.starts_path.is_file():
+            return []
+        return parse_lines(self.starts_path.read_bytes())[0]
+
     def append_row(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.jsonl."""
         with self.metrics_path.open("a") as file:
@@ -142,15 +144,7 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically."""
-        target, unfinished = self.path / name, self.path / f".{name}.unfinished"
-        if target.is_dir():  # which the error of replacing it would not name
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-        try:
-            unfinished.write_text(text)
-            unfinished.replace(target)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
+        write_whole(self.path / name, text)
 
 
 def unused(path: Path) -> Path:

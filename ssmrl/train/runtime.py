@@ -2,7 +2,9 @@
 
 import logging
 import os
+import platform
 from pathlib import Path
+from typing import Any
 
 
 def set_up_jax() -> None:
@@ -33,3 +35,20 @@ def enable_compilation_cache() -> None:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(base) / "ssmrl" / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def device_facts() -> dict[str, Any]:
+    """Return what speed and rounding depend on: the device and the versions."""
+    import flax
+    import jax
+    import jaxlib
+
+    device = jax.devices()[0]
+    return {
+        "device": device.device_kind,
+        "platform": device.platform,
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "flax": flax.__version__,
+        "python": platform.python_version(),
+    }

@@ -170,7 +170,7 @@ def trained(tmp_path_factory):
 # Written anew by every command that works, and made of what is kept elsewhere.
 DERIVED = (
     "evaluation.json", "curve.png", "episode.gif", "config.yaml", "config.trained.yaml",
-    "spaces.json", "2.json", "4.json",
+    "spaces.json", "starts.jsonl", "2.json", "4.json",
 )  # fmt: skip
 
 

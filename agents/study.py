@@ -1,0 +1,236 @@
+"""An experiment of ``ssmrl reproduce``: a grid of runs, what they score, what others published.
+
+Each is one YAML file below configs/experiments. It is called a study here, since an
+:class:`agents.experiment.Experiment` is a single run's.
+"""
+
+import dataclasses
+import functools
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.experiment import Experiment, config_folder, load_experiment, read_config, yaml_names
+from agents.published import Published
+from ssmrl.errors import UsageError, shown
+from ssmrl.registry import did_you_mean
+from ssmrl.report.scores import COSTS, RETURNS
+from ssmrl.train.config import check_above_zero, from_mapping, merge
+from ssmrl.train.yaml_file import read_yaml
+
+Labels = Mapping[str, str]  # a label of each axis
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Scores that are told as one number over the labels of an axis."""
+
+    over: str = ""  # the axis
+    divide_by: dict[str, float] = field(default_factory=dict)  # of each label; or not at all
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid."""
+
+    labels: Labels
+    preset: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The labels, as a folder is called."""
+        return "-".join(self.labels.values())
+
+    def experiment(self, seeds: int, run_dir: Path) -> Experiment:
+        """Return the run's own experiment; raise ``UsageError``, naming the cell, at its faults."""
+        own = {"num_seeds": seeds, "run_dir": str(run_dir / self.name)}
+        try:
+            return load_experiment(self.preset, merge(self.overrides, own))
+        except UsageError as error:
+            raise UsageError(f"cell {self.name!r}: {error}") from error.__cause__
+
+
+@dataclass(frozen=True)
+class Study:
+    """What an experiment's file says.
+
+    Attributes:
+        title: one line
+        base: a preset's name, or options on top of the ``preset`` among them
+        grid: axes, each a mapping from labels to the options that they stand for; a ``preset``
+            among those takes the place of the base's
+        exclude: labels, by axis, of cells that are left out
+        seeds: trained side by side in every cell
+        measure: which return the table is of; beside it, what runs took that is to be shown
+        published: what others reached
+        aggregate: an axis over which scores are averaged, too
+    """
+
+    title: str = ""
+    base: Any = None
+    grid: dict[str, Any] = field(default_factory=dict)
+    exclude: tuple[Any, ...] = ()
+    seeds: int = 5
+    measure: tuple[str, ...] = ("mmer",)
+    published: tuple[Published, ...] = ()
+    aggregate: Aggregate | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("title", "grid"):
+            if not getattr(self, name):
+                raise UsageError(f"key {name!r} needs a value; an experiment must have one")
+        if not isinstance(self.base, str | Mapping | None):
+            raise UsageError(f"base must be a preset's name or a group, not {shown(self.base)}")
+        check_above_zero("", self, "seeds")
+        for measure in self.measure:
+            if measure not in RETURNS + COSTS:
+                raise UsageError(
+                    f"unknown measure {shown(measure)}{did_you_mean(measure, RETURNS + COSTS)}"
+                )
+        if sum(measure in RETURNS for measure in self.measure) != 1:
+            raise UsageError(f"measure must name one of {', '.join(RETURNS)}, not {self.measure}")
+        _check_grid(self.grid)
+        self._check_exclude()
+        over = self.aggregate.over if self.aggregate else None
+        if over is not None and over not in self.axes:
+            raise UsageError(f"aggregate.over={over!r} is no axis{did_you_mean(over, self.axes)}")
+        for entry in self.published:
+            entry.check(self.axes, over, self.measure)
+        if self.aggregate and self.aggregate.divide_by:
+            self._check_divisors(self.aggregate)
+
+    @property
+    def axes(self) -> dict[str, list[str]]:
+        """The labels of each axis."""
+        return {axis: [str(label) for label in options] for axis, options in self.grid.items()}
+
+    @property
+    def score(self) -> str:
+        """The measure that is a return."""
+        return next(measure for measure in self.measure if measure in RETURNS)
+
+    @functools.cached_property
+    def cells(self) -> list[Cell]:
+        """All cells, the first axis changing slowest."""
+        return [cell for cell in self._product() if not self._is_excluded(cell)]
+
+    def chosen(self, only: Sequence[str] | None) -> list[Cell]:
+        """Return the cells that ``only`` names, by cell or by labels: one of each axis named.
+
+        Raises ``UsageError`` for what is neither.
+        """
+        cells = self.cells
+        if only is None:
+            return cells
+        known = {label: axis for axis, labels in self.axes.items() for label in labels}
+        names = {cell.name for cell in cells}
+        for word in only:
+            if word not in known and word not in names:
+                hint = did_you_mean(word, [*known, *names])
+                raise UsageError(f"--only {shown(word)} is no label or cell{hint}")
+        wanted: dict[str, set[str]] = {}
+        for label in filter(known.__contains__, only):
+            wanted.setdefault(known[label], set()).add(label)
+        fits = lambda c: wanted and all(c.labels[axis] in wanted[axis] for axis in wanted)  # noqa: E731
+        return [cell for cell in cells if cell.name in only or fits(cell)]
+
+    def _product(self) -> Iterator[Cell]:
+        base = {"preset": self.base} if isinstance(self.base, str) else dict(self.base or {})
+        for labels in itertools.product(*self.axes.values()):
+            named = dict(zip(self.grid, labels, strict=True))
+            preset, rest = base.get("preset"), _without_preset(base)
+            overrides: dict[str, Any] = {}
+            for axis, label in named.items():
+                options = {str(k): v for k, v in self.grid[axis].items()}[label] or {}
+                preset = options.get("preset", preset)
+                overrides = merge(overrides, _without_preset(options))
+            read = {} if preset is None else read_config(preset)
+            yield Cell(named, merge(read, rest), overrides)
+
+    def _is_excluded(self, cell: Cell) -> bool:
+        return any(
+            all(cell.labels[axis] == str(label) for axis, label in out.items())
+            for out in self.exclude
+        )
+
+    def _check_exclude(self) -> None:
+        for out in self.exclude:
+            if not isinstance(out, Mapping) or not out:
+                raise UsageError(f"exclude must list labels by axis, not {shown(out)}")
+            for axis, label in out.items():
+                if str(label) not in self.axes.get(axis, ()):
+                    raise UsageError(f"exclude names {axis}: {shown(label)}, which must be a label")
+        if not self.cells:
+            raise UsageError("exclude leaves no cell; drop some of it")
+
+    def _check_divisors(self, aggregate: Aggregate) -> None:
+        labels, given = self.axes[aggregate.over], aggregate.divide_by
+        if set(labels) != set(given) or not all(float(d) > 0 for d in given.values()):
+            raise UsageError(
+                f"aggregate.divide_by must hold a number above 0 for each of {', '.join(labels)}"
+            )
+
+
+def experiment_names() -> list[str]:
+    """Return the names of all committed experiments, such as ``paper/popgym_hard``."""
+    return yaml_names(config_folder() / "experiments")
+
+
+def load_study(name: str) -> tuple[str, Study]:
+    """Return an experiment's name and what it says; a file's name must end in .yaml.
+
+    Raises ``UsageError`` where there is none, or for what it says wrongly.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in experiment_names():
+            hint = did_you_mean(name, experiment_names())
+            raise UsageError(f"unknown experiment {shown(name)}{hint}; a file must end in .yaml")
+        path = config_folder() / "experiments" / f"{name}.yaml"
+    else:
+        name = path.stem
+    mapping = read_yaml(path)
+    try:
+        return name, from_mapping(Study, mapping)
+    except UsageError as error:
+        raise UsageError(f"experiment {str(path)!r}: {error}") from error.__cause__
+
+
+def settings_of(experiment: Experiment) -> dict[str, Any]:
+    """Return a run's options as a mapping, less where it is kept."""
+    from ssmrl.train.config import to_mapping
+
+    return to_mapping(dataclasses.replace(experiment, run_dir=None))
+
+
+def _without_preset(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "preset"}
+
+
+def _check_grid(grid: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` unless labels are names of files, and each of one axis only."""
+    seen: dict[str, str] = {}
+    for axis, options in grid.items():
+        if not isinstance(options, Mapping) or not options:
+            raise UsageError(f"grid.{axis} must map labels to options, not {shown(options)}")
+        for label, option in options.items():
+            if isinstance(label, bool) or not re.fullmatch(r"[\w.+]+(-[\w.+]+)*", str(label)):
+                raise UsageError(
+                    f"grid.{axis} has the label {shown(label)}; name it by letters, digits, _ . + -"
+                )
+            if not isinstance(option, Mapping | None):
+                raise UsageError(f"grid.{axis}.{label} must be a group, not {shown(option)}")
+            if str(label) in seen:
+                raise UsageError(
+                    f"grid.{axis} and grid.{seen[str(label)]} both have the label {str(label)!r}; "
+                    "rename one"
+                )
+            seen[str(label)] = axis
+    names = ["-".join(map(str, labels)) for labels in itertools.product(*grid.values())]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"grid has two cells that are called {name!r}; rename a label")

@@ -1,0 +1,92 @@
+"""What a run scored and took, read from its folder: all that tables and pictures are made of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ssmrl.errors import UsageError
+from ssmrl.train.rows import Row
+from ssmrl.train.run_folder import RunFolder
+
+RETURNS = ("mmer", "greedy", "sampled")  # one a seed
+COSTS = ("seconds", "peak_memory")  # one a run
+POINTS = 100  # of a curve that is kept, at most
+
+
+def record(folder: RunFolder) -> dict[str, Any]:
+    """Return steps, returns by measure, seconds, memory, device, curve and evaluation of a run.
+
+    ``seconds`` are those of training all seeds side by side, without compiling, which is told
+    apart; ``peak_memory`` is what the compiled update needs, in bytes, by the compiler's account.
+    Raises ``UsageError`` where the run was not trained and evaluated to its end.
+    """
+    rows, starts = folder.read_rows(), folder.read_starts()
+    evaluation = _read_evaluation(folder)
+    if not rows or evaluation.get("update") != rows[-1]["update"]:
+        raise UsageError(
+            f"run {str(folder.path)!r} has no evaluation of its end; train it with --resume"
+        )
+    machine = starts[-1] if starts else {}
+    versions = ("platform", "jax", "jaxlib", "flax", "python")
+    return {
+        "steps": rows[-1]["env_steps"],
+        "scores": {"mmer": mmer(rows), **{k: _by_seed(evaluation, k) for k in RETURNS[1:]}},
+        "seconds": round(rows[-1]["seconds"], 3),
+        # Of the first start: what resumes is compiled already, where the cache is kept.
+        "compile_seconds": starts[0].get("compile_seconds") if starts else None,
+        "peak_memory": machine.get("bytes"),
+        "device": machine.get("device"),
+        "versions": {name: machine.get(name) for name in versions},
+        "evaluation": evaluation,
+        "curve": thinned_curve(rows),
+    }
+
+
+def mmer(rows: Sequence[Row]) -> list[float | None]:
+    """Return each seed's greatest mean return of the episodes of one row, or None without any.
+
+    POPGym's "maximum mean episodic reward" (Morad et al. 2023), of returns in training: one row
+    is one update, unless ``log_every`` is higher.
+    """
+    returns = _returns(rows)
+    seen = ~np.isnan(returns).all(axis=0)
+    best = np.nanmax(np.where(seen, returns, 0.0), axis=0)
+    return [float(r) if known else None for r, known in zip(best, seen, strict=True)]
+
+
+def thinned_curve(rows: Sequence[Row], points: int = POINTS) -> dict[str, list]:
+    """Return ``steps`` [points] and ``returns`` [points][seeds], means of as many rows each.
+
+    None stands where no episode of a seed ended.
+    """
+    steps, returns = [], []
+    for part in np.array_split(np.arange(len(rows)), min(points, len(rows))):
+        chosen = [rows[i] for i in part]
+        known = np.ma.masked_invalid(_returns(chosen))
+        steps.append(chosen[-1]["env_steps"])
+        means = known.mean(axis=0)
+        returns.append([None if m is np.ma.masked else _rounded(m) for m in means])
+    return {"steps": steps, "returns": returns}
+
+
+def _returns(rows: Sequence[Row]) -> np.ndarray:
+    """Return mean returns [rows, seeds], NaN where there is none."""
+    return np.array([np.atleast_1d(row["episode_return_mean"]) for row in rows], np.float64)
+
+
+def _rounded(value: Any) -> float:
+    return float(f"{float(value):.5g}")
+
+
+def _by_seed(evaluation: Mapping[str, Any], kind: str) -> list[float | None]:
+    return evaluation.get(kind, {}).get("by_seed", [])
+
+
+def _read_evaluation(folder: RunFolder) -> dict[str, Any]:
+    try:
+        found = json.loads((folder.path / "evaluation.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
