@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
     again = commands.add_parser("reproduce", help="run a whole experiment, or list them")
     again.add_argument("name", nargs="?", help="an experiment's name, or a .yaml file of your own")
-    again.add_argument("--minutes", type=float, help="stop in time; the same command goes on")
+    again.add_argument("--minutes", type=_number, help="stop in time; the same command goes on")
     again.add_argument("--seeds", type=_whole, help="of each cell, instead of the experiment's")
     again.add_argument("--only", nargs="+", metavar="LABEL", help="cells, or labels of the grid")
     again.add_argument("--runs", metavar="DIR", help="of run folders; by default runs/reproduce")
@@ -109,6 +109,13 @@ def _whole(typed: str) -> int:
         return int(typed)
     except ValueError:
         raise argparse.ArgumentTypeError(f"invalid int value: {shown(typed)}") from None
+
+
+def _number(typed: str) -> float:
+    try:
+        return float(typed)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, not {shown(typed)}") from None
 
 
 def _train(arguments: list[str]) -> int:
@@ -139,6 +146,11 @@ def _reproduce(options: argparse.Namespace) -> int:
     from agents.commands import reproduce
 
     if options.name is None:
+        given = [n for n in ("minutes", "seeds", "only", "runs") if getattr(options, n) is not None]
+        given += [n for n in ("dry_run", "tables") if getattr(options, n)]
+        if given:
+            option = given[0].replace("_", "-")
+            raise UsageError(f"--{option} needs an experiment's name; reproduce alone lists them")
         return reproduce.list_experiments(options.results)
     if options.tables:
         return reproduce.tables(options.name, options.results)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 
 from agents.experiment import Experiment
 from agents.parts import play_episodes
@@ -33,10 +34,19 @@ class Pace:
 
 
 def setting_key(settings: Mapping[str, Any]) -> str:
-    """Return what cells of about the same pace have in common: all but environment and seed."""
-    env = {k: v for k, v in settings["env"].items() if k not in ("name", "params")}
-    left = ("env", "seed", "run_dir", "total_steps")
-    return json.dumps({**{k: v for k, v in settings.items() if k not in left}, "env": env})
+    """Return what cells of about the same pace have in common: names, flags and sizes.
+
+    Neither the environment, nor the seed, nor numbers that are no sizes, such as learning rates.
+    """
+    left = ("seed", "run_dir", "total_steps", "log_every", "checkpoint_every")
+    kept = {name: value for name, value in settings.items() if name not in left}
+    kept["env"] = {k: v for k, v in settings["env"].items() if k not in ("name", "params")}
+    sections = {
+        name: {k: v for k, v in value.items() if not isinstance(v, float)}
+        for name, value in kept.items()
+        if isinstance(value, Mapping)
+    }
+    return json.dumps({**kept, **sections}, sort_keys=True)
 
 
 class Paces:
@@ -86,7 +96,7 @@ def timed(experiment: Experiment) -> Pace:
         state, *_ = chunk(state, 1)
         seconds.append(time.monotonic() - start)
     after = seconds[1:] or seconds
-    update = sum(after) / len(after)
+    update = float(np.median(after))
     trained = time.monotonic()
     options = (experiment.eval_episodes, 0, experiment.eval_max_steps)
     for _ in play_episodes(agent, state, experiment.seeds, *options):

@@ -147,16 +147,23 @@ def load_experiment(
 ) -> Experiment:
     """Return the experiment of a preset, YAML file or mapping, with ``overrides`` laid on top.
 
-    Where an override names another memory or agent than the file does, the file's options hold
-    only as far as that one has them. Raises ``UsageError`` for whatever does not fit.
+    Raises ``UsageError`` for whatever does not fit.
     """
     if not isinstance(config, Mapping):
         config = {} if config is None else read_config(config)
-    mapping = dict(config)
-    overrides = overrides or {}
+    merged = overlay(config, overrides or {})
+    cls = experiment_class(_agent_name(merged), _memory_name(merged))
+    return from_mapping(cls, merged)
+
+
+def overlay(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with others on top.
+
+    Where an override names another memory or agent than is below, the options below hold only as
+    far as that one has them.
+    """
     merged = merge(mapping, overrides)
     agent, memory_name = _agent_name(merged), _memory_name(merged)
-    cls = experiment_class(agent, memory_name)
     kept = dict(mapping)
     if memory_name != _memory_name(mapping):
         kept["memory"] = _shared(mapping.get("memory", {}), memory_config(memory_name))
@@ -165,7 +172,7 @@ def load_experiment(
         kept[agent_section(agent)] = _shared(old, agent_class(agent).Config)
     merged = merge(kept, overrides)
     merged["memory"] = {"name": memory_name, **merged.get("memory", {})}
-    return from_mapping(cls, merged)
+    return merged
 
 
 def _shared(section: Mapping[str, Any], config: type) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class ResultsFolder:
         Returns the summary. Whoever else does so waits: what is written is of all cells there are.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self._top / ".lock", wait=True):
+        with locked(self._top, wait=True):
             records = self.records()
             summary, found = self._summarise(records)
             write_whole(self.path / "results.json", results.as_lines(found))

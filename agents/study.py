@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.experiment import Experiment, config_folder, load_experiment, read_config, yaml_names
+from agents.experiment import (
+    Experiment,
+    config_folder,
+    load_experiment,
+    overlay,
+    read_config,
+    yaml_names,
+)
 from agents.published import Published
 from ssmrl.errors import UsageError, shown
 from ssmrl.registry import did_you_mean
@@ -37,8 +44,7 @@ class Cell:
     """One run of the grid."""
 
     labels: Labels
-    preset: Mapping[str, Any]
-    overrides: Mapping[str, Any]
+    layers: Sequence[Mapping[str, Any]]  # of options: the preset's, the base's, the labels'
 
     @property
     def name(self) -> str:
@@ -49,7 +55,7 @@ class Cell:
         """Return the run's own experiment; raise ``UsageError``, naming the cell, at its faults."""
         own = {"num_seeds": seeds, "run_dir": str(run_dir / self.name)}
         try:
-            return load_experiment(self.preset, merge(self.overrides, own))
+            return load_experiment(functools.reduce(overlay, self.layers), own)
         except UsageError as error:
             raise UsageError(f"cell {self.name!r}: {error}") from error.__cause__
 
@@ -149,7 +155,7 @@ class Study:
                 preset = options.get("preset", preset)
                 overrides = merge(overrides, _without_preset(options))
             read = {} if preset is None else read_config(preset)
-            yield Cell(named, merge(read, rest), overrides)
+            yield Cell(named, (read, rest, overrides))
 
     def _is_excluded(self, cell: Cell) -> bool:
         return any(

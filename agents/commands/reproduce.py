@@ -61,12 +61,10 @@ def reproduce(
     deadline = None if minutes is None else began + 60 * minutes
     set_up_jax()
     job = _job(name, seeds, only, runs, results)
+    reserve = Paces(job.results.records().values()).largest_overhead
     failed: list[str] = []
-    code = 0
-    try:
-        code = _train_cells(job, deadline, failed)
-    finally:
-        summary = job.results.write(pictures=True)
+    code = _train_cells(job, deadline, reserve, failed)
+    summary = job.results.write(pictures=True)
     console.print(f"{summary['finished']} of {summary['cells']} cells are finished; the table is")
     console.print(f"  {job.results.path / 'table.md'}")
     if failed:
@@ -138,13 +136,15 @@ def _job(
     return Job(study, cells, folder, ResultsFolder(Path(results or RESULTS), name, study))
 
 
-def _train_cells(job: Job, deadline: float | None, failed: list[str]) -> int:
-    """Train what is missing; return 130 where a person stopped it, else 0. ``failed`` grows."""
-    reserve = Paces(job.results.records().values()).largest_overhead
+def _train_cells(job: Job, deadline: float | None, reserve: float, failed: list[str]) -> int:
+    """Train what is missing; return 130 where a person stopped it, else 0. ``failed`` grows.
+
+    No cell is begun within the last ``reserve`` seconds.
+    """
     begun = False
     for number, (cell, experiment) in enumerate(job.cells.values(), 1):
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= (reserve if begun else 0):
+        late = deadline is not None and time.monotonic() + reserve >= deadline
+        if late and begun:  # the first that is missing always comes some way
             console.print("stopped in time; the same command goes on")
             break
         try:

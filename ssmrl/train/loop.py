@@ -56,7 +56,7 @@ def train(
     bar = ProgressBar(console, agent.num_updates * agent.steps_per_update, steps_so_far)
     with open_trackers(steps_so_far) as trackers, bar, _interruptible() as interrupted:
         shares = Shares(chunk)
-        while update < agent.num_updates and not interrupted and not schedule.is_over:
+        while update < agent.num_updates and not interrupted:
             count = min(
                 schedule.log_every - update % schedule.log_every, agent.num_updates - update
             )
@@ -82,6 +82,8 @@ def train(
                 for tracker in trackers:
                     tracker.flush()  # a checkpoint must not be ahead of the events before it
                 checkpoints.save(update, state)
+            if schedule.is_over:  # looked at last, so that each call comes some way
+                break
         if checkpoints.newest() != update:
             checkpoints.save(update, state)
     return state, update >= agent.num_updates

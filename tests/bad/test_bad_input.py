@@ -19,6 +19,7 @@ from bad import (
     envs_spaces,
     envs_states,
     envs_tracing,
+    experiments,
     memories,
     memories_played,
     memory_options,
@@ -123,6 +124,11 @@ def test_config(case, workplace, monkeypatch, capsys):
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in commands.CASES.items()])
 def test_command(case, workplace, monkeypatch, capsys):
+    refuse(case, workplace, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in experiments.CASES.items()])
+def test_experiment(case, workplace, monkeypatch, capsys):
     refuse(case, workplace, monkeypatch, capsys)
 
 

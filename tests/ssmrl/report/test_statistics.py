@@ -5,7 +5,12 @@ import pytest
 from scipy import stats
 
 from ssmrl.report import statistics
-from ssmrl.report.statistics import bootstrap_interval, interquartile_mean, summarise
+from ssmrl.report.statistics import (
+    bootstrap_interval,
+    interquartile_mean,
+    summarise,
+    summarise_tasks,
+)
 
 
 def test_interquartile_mean_drops_the_outer_quarters():
@@ -88,3 +93,24 @@ def test_resampling_takes_little_memory():
     mean = lambda x, axis: (taken.append(x.size), np.mean(x, axis))[1]  # noqa: E731
     bootstrap_interval(np.arange(20_000.0), mean)
     assert max(taken) <= statistics.AT_ONCE
+
+
+def test_tasks_are_strata():
+    """What differs between tasks, and not between seeds, widens no interval."""
+    summary = summarise_tasks([[1.0] * 5, [3.0] * 5, [8.0] * 5])
+    assert summary.mean_interval == (4.0, 4.0)
+    assert summary.iqm == pytest.approx(interquartile_mean(np.repeat([1.0, 3.0, 8.0], 5)))
+    assert summary.iqm_interval == pytest.approx((summary.iqm, summary.iqm))
+    assert (summary.count, summary.unit) == (3, "tasks")
+
+
+def test_tasks_count_alike_whatever_their_seeds():
+    assert summarise_tasks([[0.0, 2.0], [4.0]]).mean == 2.5
+
+
+def test_interval_over_tasks_is_as_wide_as_that_of_the_mean():
+    drawn = np.random.default_rng(0)
+    scores = drawn.normal(size=(10, 40)) + np.arange(10)[:, None]
+    low, high = summarise_tasks(scores).mean_interval
+    expected = 2 * 1.96 * scores.std(axis=1).mean() / np.sqrt(400)
+    assert high - low == pytest.approx(expected, rel=0.1)
