@@ -45,7 +45,7 @@ class ResultsFolder:
 
         Raises ``UsageError`` where a seed has no return of the experiment's measure.
         """
-        left = scores.record(folder)
+        left = scores.record(folder, self._study.evaluate)
         returns = left["scores"][self._study.score]
         if len(returns) != experiment.num_seeds or None in returns:
             raise UsageError(

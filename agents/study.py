@@ -72,6 +72,7 @@ class Study:
         exclude: labels, by axis, of cells that are left out
         seeds: trained side by side in every cell
         measure: which return the table is of; beside it, what runs took that is to be shown
+        evaluate: play episodes with the trained agents, which needs one more program
         published: what others reached
         aggregate: an axis over which scores are averaged, too
     """
@@ -82,6 +83,7 @@ class Study:
     exclude: tuple[Any, ...] = ()
     seeds: int = 5
     measure: tuple[str, ...] = ("mmer",)
+    evaluate: bool = True
     published: tuple[Published, ...] = ()
     aggregate: Aggregate | None = None
 
@@ -99,6 +101,8 @@ class Study:
                 )
         if sum(measure in RETURNS for measure in self.measure) != 1:
             raise UsageError(f"measure must name one of {', '.join(RETURNS)}, not {self.measure}")
+        if self.score != "mmer" and not self.evaluate:
+            raise UsageError(f"measure {self.score!r} is an evaluation's; drop evaluate: false")
         _check_grid(self.grid)
         self._check_exclude()
         over = self.aggregate.over if self.aggregate else None

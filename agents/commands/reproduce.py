@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.commands import train
-from agents.estimate import Pace, Paces
+from agents.estimate import ONCE, Paces
 from agents.experiment import Experiment
 from agents.results_folder import ResultsFolder, check_same
 from agents.run import console
@@ -102,16 +102,18 @@ def plan(
     for cell, experiment in job.cells.values():
         try:
             with foreign(f"cell {cell.name!r}"):
-                left, pace = _left(job, cell, experiment, paces)
+                left = _left(job, cell, experiment)
+                known = paces.seconds(experiment, left, job.study.evaluate) if left else None
         except (UsageError, TrainingError) as error:
             failed += 1
             console.print(f"{cell.name:<40} would fail: {error}")
             continue
-        seconds = 0.0 if pace is None else pace.seconds(left)
+        seconds, basis = known or (0.0, "")
         steps = f"{left:,} of {experiment.total_steps:,} steps x {experiment.num_seeds} seeds"
-        words = "finished" if pace is None else f"{steps}, {seconds:,.0f} s by {pace.basis}"
+        words = f"{steps}, {seconds:,.0f} s by {basis}" if known else "finished"
         console.print(f"{cell.name:<40} {words}")
         total += seconds
+    total += ONCE
     console.print(f"{len(job.cells)} cells, about {total:,.0f} s ({total / 60:,.1f} minutes) to go")
     return 1 if failed else 0
 
@@ -183,13 +185,14 @@ def _train_cell(
 
 def _train_alone(job: Job, cell: Cell, experiment: Experiment, deadline: float | None) -> int:
     began = time.monotonic()
+    ending = train.Ending(deadline, job.study.evaluate)
     folder = RunFolder(str(experiment.run_dir))
     before = _seconds(folder)
     if folder.config_path.is_file():
         _check_run(folder, experiment)
-        code = train.resume(str(folder.path), {}, deadline)
+        code = train.resume(str(folder.path), {}, ending)
     else:
-        code = train.start_run(experiment, deadline)
+        code = train.start_run(experiment, ending)
     if code == 0:
         overhead = time.monotonic() - began - (_seconds(folder) - before)
         job.results.add(cell, experiment, folder, overhead)
@@ -197,16 +200,16 @@ def _train_alone(job: Job, cell: Cell, experiment: Experiment, deadline: float |
     return code
 
 
-def _left(job: Job, cell: Cell, experiment: Experiment, paces: Paces) -> tuple[int, Pace | None]:
-    """Return the steps that a cell has to go, and its pace; None where it is finished."""
+def _left(job: Job, cell: Cell, experiment: Experiment) -> int:
+    """Return the steps that a cell has to go; at least one, unless it is finished."""
     if job.results.is_finished(cell, experiment):
-        return 0, None
+        return 0
     folder = RunFolder(str(experiment.run_dir))
     reached = 0
     if folder.config_path.is_file():
         _check_run(folder, experiment)
         reached = max((row["env_steps"] for row in folder.read_rows()), default=0)
-    return max(experiment.total_steps - reached, 0), paces.of(experiment)
+    return max(experiment.total_steps - reached, 1)
 
 
 def _check_run(folder: RunFolder, experiment: Experiment) -> None:

@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,16 @@ def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     return start_run(load_experiment(config, overrides))
 
 
-def start_run(experiment: Experiment, deadline: float | None = None) -> int:
-    """Train a new run, to its end or until ``deadline`` of ``time.monotonic()``."""
+@dataclass(frozen=True)
+class Ending:
+    """When training stops, and what follows on its end."""
+
+    deadline: float | None = None  # of time.monotonic(): stop after it; the run can be resumed
+    evaluated: bool = True  # the agent is, and its curve is drawn
+
+
+def start_run(experiment: Experiment, ending: Ending = Ending()) -> int:
+    """Train a new run; returns 130 where it was stopped before its end, else 0."""
     check_track(experiment.track)
     agent = make_agent(experiment)
     path = default_run_dir(experiment) if experiment.run_dir is None else experiment.run_dir
@@ -61,10 +70,10 @@ def start_run(experiment: Experiment, deadline: float | None = None) -> int:
     with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):
         _write_spaces(agent, folder)
         folder.append_start(facts)
-        return _train(experiment, agent, state, chunk, folder, deadline)
+        return _train(experiment, agent, state, chunk, folder, ending)
 
 
-def resume(path: str, overrides: Mapping[str, Any], deadline: float | None = None) -> int:
+def resume(path: str, overrides: Mapping[str, Any], ending: Ending = Ending()) -> int:
     """Go on with a run from its newest whole checkpoint, or from its beginning if it has none."""
     set_up_jax()
     folder = RunFolder.open(path)
@@ -89,10 +98,10 @@ def resume(path: str, overrides: Mapping[str, Any], deadline: float | None = Non
         folder.write_config(to_mapping(experiment))
         _write_spaces(agent, folder)
         if compiled is None:
-            return _finish(experiment, agent, state, folder)
+            return _finish(experiment, agent, state, folder, ending)
         chunk, facts = compiled
         folder.append_start(facts)
-        return _train(experiment, agent, state, chunk, folder, deadline)
+        return _train(experiment, agent, state, chunk, folder, ending)
 
 
 def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
@@ -142,9 +151,9 @@ def _train(
     state: Any,
     chunk: Chunk,
     folder: RunFolder,
-    deadline: float | None,
+    ending: Ending,
 ) -> int:
-    schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every, deadline)
+    schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every, ending.deadline)
     trackers = functools.partial(open_trackers, folder, experiment.track, to_mapping(experiment))
     state, finished = loop.train(
         agent, state, chunk, folder, schedule, experiment.num_seeds, console, trackers
@@ -152,14 +161,18 @@ def _train(
     if not finished:
         console.print(f"interrupted; {_go_on(folder)}")
         return 130
-    return _finish(experiment, agent, state, folder)
+    return _finish(experiment, agent, state, folder, ending)
 
 
 def _go_on(folder: RunFolder) -> str:
     return f"go on with: ssmrl train --resume {shlex.quote(str(folder.path))}"
 
 
-def _finish(experiment: Experiment, agent: Any, state: Any, folder: RunFolder) -> int:
+def _finish(
+    experiment: Experiment, agent: Any, state: Any, folder: RunFolder, ending: Ending
+) -> int:
+    if not ending.evaluated:
+        return 0
     evaluate_state(experiment, agent, state, folder)
     if any(mean(row["episode_return_mean"]) is not None for row in folder.read_rows()):
         plot([str(folder.path)], None)

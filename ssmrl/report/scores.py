@@ -15,16 +15,16 @@ COSTS = ("seconds", "peak_memory")  # one a run
 POINTS = 100  # of a curve that is kept, at most
 
 
-def record(folder: RunFolder) -> dict[str, Any]:
+def record(folder: RunFolder, evaluated: bool = True) -> dict[str, Any]:
     """Return steps, returns by measure, seconds, memory, device, curve and evaluation of a run.
 
     ``seconds`` are those of training all seeds side by side, without compiling, which is told
     apart; ``peak_memory`` is what the compiled update needs, in bytes, by the compiler's account.
-    Raises ``UsageError`` where the run was not trained and evaluated to its end.
+    Raises ``UsageError`` where nothing was trained, or its end was not ``evaluated``.
     """
     rows, starts = folder.read_rows(), folder.read_starts()
-    evaluation = _read_evaluation(folder)
-    if not rows or evaluation.get("update") != rows[-1]["update"]:
+    evaluation = _read_evaluation(folder) if evaluated else {}
+    if not rows or (evaluated and evaluation.get("update") != rows[-1]["update"]):
         raise UsageError(
             f"run {str(folder.path)!r} has no evaluation of its end; train it with --resume"
         )

@@ -13,7 +13,7 @@ import pytest
 
 import envs
 from agents.cli import main
-from agents.estimate import Paces
+from agents.estimate import ONCE, Paces
 from agents.experiment import config_names, load_experiment
 from agents.results_folder import ResultsFolder
 from agents.study import experiment_names, load_study
@@ -184,7 +184,7 @@ def test_dry_run_tells_by_finished_cells(copy, capsys):
     cell.unlink()
     shutil.rmtree(copy / "runs" / "tiny" / "low")
     high = json.loads(cell.with_name("high.json").read_text())
-    expected = high["seconds"] + high["overhead_seconds"]
+    expected = high["seconds"] + high["overhead_seconds"] - high["compile_seconds"] + ONCE
     before = sorted(copy.rglob("*"))
     assert main(command(copy, "--dry-run")) == 0
     printed = capsys.readouterr().out
@@ -197,21 +197,28 @@ def test_dry_run_tells_by_finished_cells(copy, capsys):
 def test_dry_run_times_what_nothing_tells_of(finished, tmp_path):
     _, study = load_study(str(finished / "tiny.yaml"))
     experiment = study.cells[0].experiment(2, tmp_path)
-    pace = Paces([]).of(experiment)
-    assert pace.basis == "timed just now"
-    assert pace.overhead > 0
+    paces = Paces([])
+    seconds, basis = paces.seconds(experiment, 6240, evaluated=True)
+    assert basis == "timing one"
     record = ResultsFolder(finished / "results", "tiny", study).records()["low"]
-    assert pace.per_step < 20 * record["seconds"] / record["steps"]
+    longer, _ = paces.seconds(experiment, 2 * 6240, evaluated=True)
+    assert longer - seconds < 20 * record["seconds"]  # the machine may be busy
     assert list(tmp_path.iterdir()) == []
 
 
 def test_paces_scale_with_steps(finished):
     _, study = load_study(str(finished / "tiny.yaml"))
     record = ResultsFolder(finished / "results", "tiny", study).records()["low"]
-    record |= {"seconds": 624.0, "overhead_seconds": 10.0}
+    record |= {"seconds": 624.0, "overhead_seconds": 10.0, "compile_seconds": 7.0}
     paces = Paces([record, {**record, "device": "another"}])
-    assert paces.of(load_experiment(record["settings"])).seconds(1000) == pytest.approx(110)
     assert paces.largest_overhead == 10
+    seconds = lambda **other: paces.seconds(  # noqa: E731
+        load_experiment(record["settings"], other), 1000, evaluated=True
+    )[0]
+    same, env = {"ppo": {"learning_rate": 0.5}}, {"env": {"name": "popgym/RepeatFirstHard"}}
+    assert seconds(**same) == pytest.approx(103)  # its program is in the cache
+    assert seconds(**env) == pytest.approx(110)
+    assert seconds(**env) == pytest.approx(103)  # by then
 
 
 def test_listing(finished, capsys):

@@ -39,6 +39,7 @@ CHANGES: dict[str, tuple[str, str, str]] = {
     "label-is-flag": ("    first:", "    yes:", "True"),
     "axis-is-list": ("{env: {name: popgym/RepeatFirstEasy}}", "[1]", r"grid\.env\.first.*\[1\]"),
     "measure": ("mmer", "mmre", "'mmre'.*'mmer'"),
+    "not-evaluated": ("measure: mmer", "measure: greedy\nevaluate: false", "'greedy'.*evaluate"),
     "two-measures": ("measure: mmer", "measure: [mmer, greedy]", "measure.*'mmer', 'greedy'"),
     "cost-alone": ("measure: mmer", "measure: seconds", "measure.*'seconds'"),
     "seeds": ("seeds: 2", "seeds: 0", "seeds.*0"),

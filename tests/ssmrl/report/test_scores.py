@@ -22,7 +22,8 @@ def test_mmer_is_the_greatest_of_each_seed():
 
 
 def test_mmer_of_a_single_seed():
-    assert mmer([{**row, "episode_return_mean": r} for row, r in zip(rows_of([0]), [0.5])]) == [0.5]
+    (row,) = rows_of([0.0])
+    assert mmer([{**row, "episode_return_mean": 0.5}]) == [0.5]
 
 
 def test_curves_are_thinned_by_means():
@@ -48,6 +49,7 @@ def test_record(tmp_path):
     with pytest.raises(UsageError, match="no evaluation"):  # of an earlier state
         record(folder)
     folder.write("evaluation.json", json.dumps(evaluation))
+    assert record(RunFolder.open(folder.path), evaluated=False)["scores"]["mmer"] == [3.0, 2.0]
     left = record(folder)
     assert left["scores"] == {"mmer": [3.0, 2.0], "greedy": [0.5, 0.6], "sampled": [0, 1]}
     assert (left["steps"], left["seconds"], left["compile_seconds"]) == (20, 0.5, 9.0)
