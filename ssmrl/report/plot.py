@@ -1,5 +1,6 @@
 """Learning curves of one or several runs in one picture."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from ssmrl.errors import UsageError
 from ssmrl.train.run_folder import RunFolder
@@ -46,7 +48,10 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
 
 
 def plot_panels(panels: Mapping[str, Sequence[Curve]], out: Path) -> None:
-    """Draw a small panel of learning curves for each title; colours go by the curves' labels."""
+    """Draw a small panel of learning curves for each title; a band spans the seeds' range.
+
+    Colours go by the curves' labels.
+    """
     columns = min(6, math.ceil(math.sqrt(len(panels))))
     rows = math.ceil(len(panels) / columns)
     size = (max(2.3 * columns, 5.0), 1.7 * rows + 0.5)
@@ -56,21 +61,26 @@ def plot_panels(panels: Mapping[str, Sequence[Curve]], out: Path) -> None:
     for axes, (title, curves) in zip(grid, panels.items(), strict=False):
         for label, steps, returns in curves:
             colour = f"C{labels.index(label) % 10}"
-            axes.plot(steps, np.ma.masked_invalid(returns).mean(axis=1), color=colour, label=label)
-            low, high = (f(np.ma.masked_invalid(returns), axis=1) for f in (np.ma.min, np.ma.max))
-            axes.fill_between(steps, low, high, alpha=0.2, color=colour, linewidth=0)
+            known, millions = np.ma.masked_invalid(returns), np.asarray(steps) / 1e6
+            axes.plot(millions, known.mean(axis=1), color=colour, label=label, linewidth=1)
+            low, high = known.min(axis=1), known.max(axis=1)
+            axes.fill_between(millions, low, high, alpha=0.2, color=colour, linewidth=0)
         axes.set_title(title, fontsize=7, parse_math=False)
         axes.tick_params(labelsize=6)
+        axes.locator_params(nbins=5)
         axes.grid(alpha=0.3)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     lines = {line.get_label(): line for axes in grid for line in axes.get_lines()}
     if len(labels) > 1:
         figure.legend(
-            [lines[label] for label in labels], labels, loc="outside lower center",
+            [lines[label] for label in labels], labels, loc="outside upper center",
             ncols=min(len(labels), 5), fontsize=7, frameon=False,
         )  # fmt: skip
-    figure.savefig(out, dpi=90, metadata={"Software": None})
+    figure.supxlabel("million steps of a seed", fontsize=7)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=90)
+    Image.open(drawn).convert("RGB").quantize(64).save(out, optimize=True)  # a third of the size
 
 
 def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:

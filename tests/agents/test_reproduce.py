@@ -133,12 +133,14 @@ def test_killed_and_stopped_it_ends_with_the_same_table(finished, tmp_path, caps
 
 def test_a_failed_cell_does_not_lose_the_others(tmp_path, capsys):
     bad = "    bad: {env: {name: popgym/RepeatFirst}}\n    low:"
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("    low:", bad))
+    text = TINY.replace("seeds: 2", "seeds: 2\nevaluate: false").replace("    low:", bad)
+    (tmp_path / "tiny.yaml").write_text(text)
     assert main(command(tmp_path)) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith("ssmrl: stopped: 1 of 3 cells failed (bad)")
     assert printed.out.count("failed: cell 'bad': unknown environment 'popgym/RepeatFirst'") == 1
     assert [r["cell"] for r in results_of(tmp_path)] == ["low", "high"]
+    assert not list(tmp_path.rglob("evaluation.json"))  # by evaluate: false
 
 
 def test_tables_are_made_of_the_cells_alone(copy):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ssmrl.errors import UsageError
 from ssmrl.report import plot
-from ssmrl.report.plot import curve, plot_curves
+from ssmrl.report.plot import curve, plot_curves, plot_panels
 from ssmrl.train.run_folder import RunFolder
 
 
@@ -62,3 +62,19 @@ def test_labels_are_shown_as_typed_and_steps_whole(tmp_path, monkeypatch):
     assert [text.get_text() for text in texts] == ["$a_$ [b]", *labels]
     assert not any(text.get_parse_math() for text in texts)
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
+def test_panels(tmp_path, monkeypatch):
+    """A label keeps its colour in every panel, also where it is alone or without an episode yet."""
+    figures: list[Figure] = []
+    savefig = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda f, *a, **k: (figures.append(f), savefig(f, *a, **k))
+    )
+    line, gap = np.ones((2, 3)), np.array([[np.nan] * 3, [1, 2, 3]])
+    panels = {"a": [("s5", [1, 2], line), ("gru", [1, 2], gap)], "b": [("gru", [1, 2], line)]}
+    plot_panels(panels, tmp_path / "curves.png")
+    first, second = figures[0].axes[:2]
+    assert first.get_lines()[1].get_color() == second.get_lines()[0].get_color()
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["s5", "gru"]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
