@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -11,7 +12,8 @@ from flax import linen as nn
 import envs
 from agents.experiment import EnvConfig, Experiment
 from envs import spaces
-from envs.vector import VectorEnv
+from envs.meta.mixture import members_of
+from envs.vector import VectorEnv, vectorise
 from envs.wrappers.base import name_of
 from ssmrl import memory
 from ssmrl.errors import UsageError, shown
@@ -47,13 +49,14 @@ def make_environment(config: EnvConfig) -> VectorEnv:
     """Return the environment, wrapped; raise ``UsageError`` where it breaks the contract."""
     try:
         env, params = envs.make(config.name, **config.params)
-        envs.check_environment(env, params)
+        for _, member, own in members_of(env, params):
+            envs.check_environment(member, own)
     except UsageError as error:
         if error.__cause__ is None or not is_foreign(config.name):
             raise
         way_out = f"try it with: ssmrl check {config.name}"
         raise UsageError(f"{error}; {way_out}") from error.__cause__
-    return VectorEnv(wrap_as_configured(env, config), params)
+    return vectorise(env, params, partial(wrap_as_configured, config=config))
 
 
 def wrap_as_configured(env: Any, config: EnvConfig) -> envs.Wrapper:

@@ -14,6 +14,7 @@ from agents.check import check_agent
 from agents.experiment import Experiment, agent_class, agent_section
 from agents.parts import bytes_of_episode
 from agents.trained import as_trained
+from ssmrl.errors import UsageError
 from ssmrl.foreign import foreign, is_foreign
 from ssmrl.train import sizes
 from ssmrl.train.checkpoint import Checkpoints
@@ -29,6 +30,11 @@ def make_agent(experiment: Experiment) -> Any:
         agent = agent_class(experiment.agent)(experiment)
         if is_foreign(experiment.agent):
             check_agent(f"agent {experiment.agent!r}", agent)
+    if agent.env.num < len(agent.env.members):
+        raise UsageError(
+            f"{agent.env.num} environments are too few for {experiment.env.name!r}, which has "
+            f"{len(agent.env.members)} members: {', '.join(agent.env.members)}"
+        )
     return agent
 
 

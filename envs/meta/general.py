@@ -1,12 +1,15 @@
-"""Trials of any environment, and of POPGym's cart pole as published."""
+"""Trials of any environment, alone or side by side, and of POPGym's cart pole as published."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from envs.meta.mixture import Mixture, choose_split
 from envs.meta.projected import Projected
 from envs.meta.tasks import Varied, check_split
 from envs.meta.trial import Trial
 from ssmrl.errors import UsageError, shown
+from ssmrl.registry import did_you_mean
 
 CART_POLES = ("published", "released", "physics")
 
@@ -94,4 +97,57 @@ def _physics() -> dict[str, Any]:
     }
 
 
-FACTORIES: dict[str, Callable[..., Any]] = {"meta/Trial": trial, "meta/CartPole": cart_pole}
+def mixture(
+    members: Mapping[str, Any] | None = None,
+    held_out: Mapping[str, Any] | None = None,
+    weights: Mapping[str, float] | None = None,
+    split: str = "train",
+) -> Mixture:
+    """Return trials of several environments, among which a batch is divided.
+
+    ``members`` are trained on, ``held_out`` are others; each is a name and the settings of
+    ``trial``, as in ``{"CartPole-v1": {"num_episodes": 4}}``, whose ``env`` is the name where it
+    is not given. ``weights`` are shares of the batch, 1 by default. Without members there are two,
+    gymnax's CartPole-v1 and Acrobot-v1.
+    """
+    name = "meta/Mixture"
+    members = {"CartPole-v1": {}, "Acrobot-v1": {}} if members is None else members
+    groups = {"members": members, "held_out": held_out or {}, "weights": weights or {}}
+    for key, value in groups.items():
+        if not isinstance(value, Mapping):
+            raise UsageError(f"environment {name!r}: {key} must be a group, not {shown(value)}")
+    every = {**groups["held_out"], **members}
+    for label, settings in every.items():
+        if not isinstance(settings, Mapping):
+            raise UsageError(
+                f"environment {name!r}: member {label!r} must be a group of settings, not "
+                f"{shown(settings)}"
+            )
+    for label in groups["weights"]:
+        if label not in every:
+            raise UsageError(
+                f"environment {name!r}: weights has no member {shown(label)}"
+                f"{did_you_mean(str(label), every)}"
+            )
+    chosen = choose_split(name, split, list(members), list(groups["held_out"]))
+    made = [(label, _member(label, every[label])) for label in chosen]
+    shares = [groups["weights"].get(label, 1.0) for label in chosen]
+    return Mixture(name, [(label, env, env.default_params) for label, env in made], shares)
+
+
+def _member(label: str, settings: Mapping[str, Any]) -> Trial:
+    known = inspect.signature(trial).parameters
+    for key in settings:
+        if key not in known:
+            raise UsageError(
+                f"environment 'meta/Mixture': member {label!r} has no setting {shown(key)}"
+                f"{did_you_mean(str(key), known)}"
+            )
+    return trial(**{"env": label, **settings})
+
+
+FACTORIES: dict[str, Callable[..., Any]] = {
+    "meta/Trial": trial,
+    "meta/CartPole": cart_pole,
+    "meta/Mixture": mixture,
+}
