@@ -51,6 +51,11 @@ class VectorEnv:
         return find(self.env, Trial)  # type: ignore[return-value]
 
     @property
+    def num_inner_episodes(self) -> int:
+        """How many inner episodes an episode has at the most; 0 where it is no trial."""
+        return 0 if self.trial is None else self.trial.most_episodes(self.params)
+
+    @property
     def image_place(self) -> ImagePlace | None:
         """Where the flat observation of one environment holds an image, if it does."""
         return image_place(self.env, self.params)
@@ -112,6 +117,12 @@ class MixedVectorEnv(VectorEnv):
         ends = accumulate(env.num for _, env in self._groups)
         rows = [slice(end - env.num, end) for (_, env), end in zip(self._groups, ends, strict=True)]
         return {name: row for (name, _), row in zip(self._groups, rows, strict=True)}
+
+    @property
+    def num_inner_episodes(self) -> int:
+        """How many inner episodes a member's trial has at the most; 0 where one has no trials."""
+        numbers = [env.num_inner_episodes for _, env in self._groups]
+        return max(numbers) if all(numbers) else 0
 
     def describe(self) -> dict[str, str]:
         """Return in words what an agent sees and does, and what the batch is made of."""

@@ -20,7 +20,7 @@ UNROLLED = 16  # columns that are made orthogonal one by one; a batch of small Q
 class ProjectedParams:
     """The inner params, and what is drawn with a task."""
 
-    env: Any
+    inner: Any
     observation: jax.Array | None  # float32 [size, D]
     action: jax.Array | None  # float32 [size, K], or of discrete actions int32 [size]
 
@@ -75,33 +75,33 @@ class Projected(Wrapper):
     def draw_task(self, key: jax.Array, params: ProjectedParams) -> ProjectedParams:
         """Return a task of the inner environment, seen through new projections."""
         key_task, key = jax.random.split(key)
-        return self._project(key, draw_task(self.env, key_task, params.env))
+        return self._project(key, draw_task(self.env, key_task, params.inner))
 
     def optimal_return(self, params: ProjectedParams) -> jax.Array:
         """Return that of the inner environment."""
-        return self.env.optimal_return(params.env)
+        return self.env.optimal_return(params.inner)
 
     def reset(self, key: jax.Array, params: ProjectedParams) -> tuple[Any, Any]:
         """Return the projected first observation and the state."""
-        obs, state = self.env.reset(key, params.env)
+        obs, state = self.env.reset(key, params.inner)
         return self._seen(obs, params), state
 
     def step(self, key: jax.Array, state: Any, action: Any, params: ProjectedParams) -> Transition:
         """Step with what the action means; observation and final observation are projected."""
         meant = self._meant(action, params)
-        obs, state, *signals, info = self.env.step(key, state, meant, params.env)
+        obs, state, *signals, info = self.env.step(key, state, meant, params.inner)
         final = self._seen(info["final_observation"], params)
         return self._seen(obs, params), state, *signals, {**info, "final_observation": final}
 
     def observation_space(self, params: ProjectedParams) -> Space:
         """Return the unbounded Box [observation_size]."""
         if self._size is None:
-            return self.env.observation_space(params.env)
+            return self.env.observation_space(params.inner)
         return Box(-jnp.inf, jnp.inf, (self._size,), jnp.float32)
 
     def action_space(self, params: ProjectedParams) -> Space:
         """Return Discrete(action_size), or the Box [action_size] from -1 to 1."""
-        space = self.env.action_space(params.env)
+        space = self.env.action_space(params.inner)
         if self._actions is None:
             return space
         if isinstance(space, Discrete):
@@ -111,7 +111,7 @@ class Projected(Wrapper):
     def render(self, state: Any, params: Any = None) -> Any:
         """Return the inner environment's picture."""
         render = getattr(self.env, "render", None)
-        return None if render is None else render(state, getattr(params, "env", None))
+        return None if render is None else render(state, getattr(params, "inner", None))
 
     def _project(self, key: jax.Array, inner: Any) -> ProjectedParams:
         key_obs, key_act = jax.random.split(key)
@@ -132,13 +132,13 @@ class Projected(Wrapper):
     def _seen(self, obs: Any, params: ProjectedParams) -> Any:
         if params.observation is None:
             return obs
-        flat = encode(self.env.observation_space(params.env), obs)
+        flat = encode(self.env.observation_space(params.inner), obs)
         return jnp.matmul(params.observation, flat, precision="highest")
 
     def _meant(self, action: Any, params: ProjectedParams) -> Any:
         if params.action is None:
             return action
-        space = self.env.action_space(params.env)
+        space = self.env.action_space(params.inner)
         if isinstance(space, Discrete):
             return params.action[action].astype(dtype_of(space))
         mixed = jnp.matmul(jnp.asarray(action, jnp.float32), params.action, precision="highest")
@@ -167,7 +167,7 @@ def orthonormal(key: jax.Array, rows: int, columns: int) -> jax.Array:
     normal = jax.random.normal(key, (rows, columns))
     if columns > UNROLLED:
         q, r = jnp.linalg.qr(normal)
-        return q * jnp.sign(jnp.diagonal(r))
+        return q * jnp.sign(jnp.diagonal(r))[None]
     found: list[jax.Array] = []
     for i in range(columns):
         column = normal[:, i]

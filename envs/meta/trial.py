@@ -141,13 +141,18 @@ class Trial(StatefulWrapper):
         flags = (is_over, never) if self._terminates else (never, is_over)
         return obs, state, reward, *flags, info
 
-    def curve_length(self, params: TrialParams) -> int:
-        """Return how many inner episodes a trial has at the most, for curves by inner episode."""
+    def most_episodes(self, params: TrialParams) -> int:
+        """Return how many inner episodes a trial can have."""
         return int(min(params.num_episodes, params.num_steps))
 
-    def optimal_return(self, params: TrialParams) -> jax.Array:
-        """Return what the best player who knows the task earns in an inner episode of it."""
-        return self.env.optimal_return(params.inner)
+    def optimal_return(self, key: jax.Array, params: TrialParams) -> jax.Array | None:
+        """Return what an inner episode of a task, drawn with ``key``, pays who knows the task.
+
+        Of all players the best. None where the inner environment has no ``optimal_return(task)``.
+        """
+        if not hasattr(innermost(self.env), "optimal_return"):
+            return None
+        return self.env.optimal_return(draw_task(self.env, key, params.inner))
 
     def observation_space(self, params: TrialParams) -> Dict:
         """Return the Dict of the flag and the inner observation."""

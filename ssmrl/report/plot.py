@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -18,8 +19,7 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
     """Draw the return over environment steps of (label, run)s; a band spans the seeds' range."""
     if not out.suffix:
         raise UsageError(f"picture {str(out)!r} needs a suffix that says its kind, such as .png")
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes("environment steps", "episode return", title)
     for _, folder in runs:
         steps, returns = curve(folder.read_rows())
         if not len(steps):
@@ -28,15 +28,27 @@ def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) ->
         if returns.shape[1] > 1:
             low, high = np.nanmin(returns, axis=1), np.nanmax(returns, axis=1)
             axes.fill_between(steps, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
-    axes.set(xlabel="environment steps", ylabel="episode return")
-    axes.set_title(title, parse_math=False)  # a $ is one
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
     # With labels of lines, what begins with an underscore would be left out.
     legend = axes.legend(axes.get_lines(), [label for label, _ in runs], frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
+    save(figure, out)
+
+
+def new_axes(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
+    """Return an empty picture whose horizontal axis counts something."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set_title(title, parse_math=False)  # a $ is one
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def save(figure: Figure, out: Path) -> None:
+    """Write a picture; raise ``UsageError`` where that fails."""
     try:
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:
