@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ssmrl.errors import TrainingError, UsageError, shown
-from ssmrl.registry import did_you_mean
 
 TRAIN = "[CONFIG] [--resume RUN] [--OPTION VALUE ...]"
 CHECK = "(ENV | --memory NAME) [--OPTION VALUE ...]"  # names, or paths such as my_module:MyEnv
@@ -122,6 +121,7 @@ def _train(arguments: list[str]) -> int:
 
 def _eval(options: argparse.Namespace, others: list[str]) -> int:
     from agents.commands.evaluate import evaluate
+    from ssmrl.registry import did_you_mean
     from ssmrl.train.config import parse_overrides
 
     elsewhere = parse_overrides(others)
