@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("run", help="a run folder")
     render.add_argument("--out", help="picture to write; by default the run's episode.gif")
     render.add_argument("--seed", type=_whole, default=0, help="of the episode")
+    words = "which of several seeds, counted from 0; of a sweep, ssmrl eval tells the numbers"
+    render.add_argument("--member", type=_whole, default=0, help=words)
     render.add_argument("--sampled", action="store_true", help="draw actions, as in training")
     render.add_argument("--max-steps", type=_whole, default=200, help="of an episode that goes on")
     render.set_defaults(command=_render)
@@ -106,7 +108,7 @@ def _train(arguments: list[str]) -> int:
     from ssmrl.train.config import NoValue, parse_overrides
 
     config = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments])
+    overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments], ("sweep",))
     resume = overrides.pop("resume", None)
     if overrides.pop("help", False):
         return train.show_options(config, overrides)
@@ -143,7 +145,8 @@ def _plot(options: argparse.Namespace) -> int:
 def _render(options: argparse.Namespace) -> int:
     from agents.commands import look
 
-    return look.render(options.run, options.out, options.seed, options.sampled, options.max_steps)
+    how = (options.seed, options.sampled, options.max_steps, options.member)
+    return look.render(options.run, options.out, *how)
 
 
 def _play(options: argparse.Namespace) -> int:

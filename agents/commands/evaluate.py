@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from agents.experiment import Experiment
 from agents.parts import optimal_inner_return, play_episodes
 from agents.run import console, load_run, make_agent
+from agents.sweep import Group
 from envs.spaces import encoded_size
 from ssmrl.errors import TrainingError, UsageError, shown
 from ssmrl.report.evaluation import Episodes
@@ -60,7 +62,8 @@ def evaluate_state(
 ) -> None:
     """Play the experiment's number of episodes, print their returns and write evaluation.json.
 
-    Of trials, adaptation.png too; ``suffix`` stands in the files' names.
+    Of trials, adaptation.png too; ``suffix`` stands in the files' names. Of a sweep, each setting
+    is told by itself.
     """
     episodes, max_steps = experiment.eval_episodes, experiment.eval_max_steps
     results: dict[str, Any] = {
@@ -70,18 +73,54 @@ def evaluate_state(
         "seed": seed,
         "max_steps": max_steps,
     }
-    groups = agent.env.with_num(episodes).groups
-    inner: dict[str, np.ndarray] = {}
-    for kind, played in play_episodes(agent, state, experiment.seeds, episodes, seed, max_steps):
-        results[kind] = _told(kind, played, experiment)
-        results[kind] |= _by_member(groups, played)
-        inner[kind] = np.asarray(played.inner_returns).reshape(len(experiment.seeds), episodes, -1)
+    groups, sound = experiment.groups, _sound(agent, state, experiment.num_members)
+    told: list[dict[str, Any]] = [{} for _ in groups]
+    inner: list[dict[str, np.ndarray]] = [{} for _ in groups]
+    seeds, mixed = [*experiment.seeds] * len(groups), agent.env.with_num(episodes).groups
+    for kind, played in play_episodes(agent, state, seeds, episodes, seed, max_steps):
+        if experiment.sweep:
+            console.print(f"{kind} return by members and setting")
+        for i, title in enumerate(_titles(kind, groups)):
+            kept = [member for member in groups[i].members if sound[member]]
+            part = jax.tree.map(lambda x, kept=kept: np.asarray(x)[kept], played)
+            broken = len(groups[i].members) - len(kept)
+            told[i][kind] = _told(kind, title, part, broken, experiment) | _by_member(mixed, part)
+            inner[i][kind] = part.inner_returns
     if agent.env.num_inner_episodes > 1:
-        picture = folder.path / f"adaptation{suffix}.png"
-        results["adaptation"] = _adaptation(agent, inner, experiment.env.name, picture)
+        for group, entry, curves in zip(groups, told, inner, strict=True):
+            if not len(curves["greedy"]):  # all of them broke in training
+                continue
+            which = f"-members-{group.span}" if experiment.sweep else ""
+            picture = folder.path / f"adaptation{suffix}{which}.png"
+            title = ": ".join(filter(None, (experiment.env.name, str(group))))
+            entry["adaptation"] = _adaptation(agent, curves, title, picture)
+    if experiment.sweep:
+        settings = [{"setting": group.setting, "members": [*group.members]} for group in groups]
+        results["sweep"] = [s | entry for s, entry in zip(settings, told, strict=True)]
+    else:
+        results |= told[0]
     file = f"evaluation{suffix}.json"
     folder.write(file, json.dumps(results, indent=2) + "\n")
     console.print(f"evaluation in {folder.path / file}")
+
+
+def _titles(kind: str, groups: Sequence[Group]) -> list[str]:
+    """Return what stands before each group's return; of a sweep, columns of a table."""
+    if len(groups) == 1:
+        return [f"{kind} return"]
+    columns = [[group.span for group in groups], [str(group) for group in groups]]
+    wide, wider = (max(map(len, column)) for column in columns)
+    return [f"  {span:<{wide}}  {group:<{wider}} " for span, group in zip(*columns, strict=True)]
+
+
+def _sound(agent: Any, state: Any, num_members: int) -> np.ndarray:
+    """Return of which members all that they have learnt is finite, [members].
+
+    A sweep goes on without those of which it is not.
+    """
+    leaves = jax.device_get(jax.tree.leaves(agent.learnt(state)))
+    finite = [np.isfinite(leaf).reshape(num_members, -1) for leaf in leaves if leaf.size]
+    return np.all(np.hstack(finite), axis=1)
 
 
 def _moved(
@@ -139,8 +178,13 @@ def _adaptation(
     return {"optimal": optimal, **{kind: curve.to_mapping() for kind, curve in curves.items()}}
 
 
-def _told(kind: str, played: Episodes, experiment: Experiment) -> dict[str, Any]:
-    """Print and return what the finished episodes paid, and how many were cut off."""
+def _told(
+    kind: str, title: str, played: Episodes, broken: int, experiment: Experiment
+) -> dict[str, Any]:
+    """Print and return what the finished episodes paid, and how many were cut off.
+
+    Of ``broken`` members, whose training was, there is nothing in ``played``.
+    """
     returns, finished = np.asarray(played.returns), np.asarray(played.finished)
     if not np.isfinite(returns).all():
         raise TrainingError(
@@ -151,10 +195,13 @@ def _told(kind: str, played: Episodes, experiment: Experiment) -> dict[str, Any]
     limit = f"cut off after {experiment.eval_max_steps} steps, which --max-steps can raise"
     summary = summarise(returns, finished)
     if summary is None:
-        console.print(f"{kind} return unknown: all {cut} episodes were {limit}")
+        why = f"all {cut} episodes were {limit}" if cut else "training broke"
+        console.print(f"{title} unknown: {why}")
     else:
-        late = f"; left out are {cut} episodes {limit}" if cut else ""
-        console.print(f"{kind} return {summary}{late}")
+        out = [f"{cut} episodes {limit}"] if cut else []
+        out += [f"{broken} members that broke in training"] if broken else []
+        late = f"; left out are {' and '.join(out)}" if out else ""
+        console.print(f"{title} {summary}{late}")
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(Summary))
     scores = {**nothing, "count": 0} if summary is None else dataclasses.asdict(summary)
     return {**scores, "finished": finished.size - cut, "cut_off": cut}
