@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _train(arguments[1:])
         if arguments[:1] == ["check"] and not {"-h", "--help"} & {*arguments}:  # likewise
             return _check(arguments[1:])
+        if arguments[:1] == ["eval"]:  # in another environment: --env.params.NAME VALUE
+            return _eval(*_parser().parse_known_args(arguments))
         options = _parser().parse_args(arguments)
         return options.command(options)
     except UsageError as error:
@@ -56,12 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("train", help=f"train an agent: {TRAIN}; train --help lists the options")
 
-    evaluate = commands.add_parser("eval", help="evaluate a run's agent, greedy and sampled")
+    words = "evaluate a run's agent, there or elsewhere: RUN [--env.params.NAME VALUE ...]"
+    evaluate = commands.add_parser("eval", help=words, description=words, allow_abbrev=False)
     evaluate.add_argument("run", help="a run folder")
     evaluate.add_argument("--episodes", type=_whole, help="parallel ones of each kind and seed")
     evaluate.add_argument("--max-steps", type=_whole, help="where an episode is cut off")
     evaluate.add_argument("--seed", type=_whole, default=0, help="of the episodes")
-    evaluate.set_defaults(command=_eval)
 
     plot = commands.add_parser("plot", help="draw the learning curves of runs in one picture")
     plot.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
@@ -72,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("run", help="a run folder")
     render.add_argument("--out", help="picture to write; by default the run's episode.gif")
     render.add_argument("--seed", type=_whole, default=0, help="of the episode")
+    words = "which of several seeds, counted from 0; of a sweep, ssmrl eval tells the numbers"
+    render.add_argument("--member", type=_whole, default=0, help=words)
     render.add_argument("--sampled", action="store_true", help="draw actions, as in training")
     render.add_argument("--max-steps", type=_whole, default=200, help="of an episode that goes on")
     render.set_defaults(command=_render)
@@ -123,7 +127,7 @@ def _train(arguments: list[str]) -> int:
     from ssmrl.train.config import NoValue, parse_overrides
 
     config = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments])
+    overrides = parse_overrides(["--help" if a == "-h" else a for a in arguments], ("sweep",))
     resume = overrides.pop("resume", None)
     if overrides.pop("help", False):
         return train.show_options(config, overrides)
@@ -136,10 +140,19 @@ def _train(arguments: list[str]) -> int:
     return train.resume(resume, overrides)
 
 
-def _eval(options: argparse.Namespace) -> int:
+def _eval(options: argparse.Namespace, others: list[str]) -> int:
     from agents.commands.evaluate import evaluate
+    from ssmrl.registry import did_you_mean
+    from ssmrl.train.config import parse_overrides
 
-    return evaluate(options.run, options.episodes, options.seed, options.max_steps)
+    elsewhere = parse_overrides(others)
+    known = ("episodes", "max_steps", "seed", "env")
+    for name in elsewhere:
+        if name != "env" or not isinstance(elsewhere[name], dict):
+            hint = did_you_mean(name, known)
+            raise UsageError(f"eval has no option --{shown(name.replace('_', '-'))[1:-1]}{hint}")
+    how = (options.run, options.episodes, options.seed, options.max_steps)
+    return evaluate(*how, elsewhere.get("env"))
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -169,7 +182,8 @@ def _plot(options: argparse.Namespace) -> int:
 def _render(options: argparse.Namespace) -> int:
     from agents.commands import look
 
-    return look.render(options.run, options.out, options.seed, options.sampled, options.max_steps)
+    how = (options.seed, options.sampled, options.max_steps, options.member)
+    return look.render(options.run, options.out, *how)
 
 
 def _play(options: argparse.Namespace) -> int:

@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from agents.sweep import Group, check_sweep, settings
 from ssmrl.errors import UsageError, shown
 from ssmrl.registry import Registry, did_you_mean
 from ssmrl.train.config import check_above_zero, convert, from_mapping, merge, named
@@ -39,6 +41,7 @@ class Experiment:
         total_steps: environment steps of each seed
         seed: of the first; the others follow it
         num_seeds: trained side by side, vmapped
+        sweep: numbers of the agent and values, trained side by side, each with every seed
         run_dir: a new folder for the run; by default one under runs/
         log_every: updates per row of metrics
         checkpoint_every: updates per checkpoint, rounded up to whole rows of metrics
@@ -53,6 +56,7 @@ class Experiment:
     total_steps: LongInt = 1_000_000
     seed: int = 0
     num_seeds: int = 1
+    sweep: dict[str, tuple[float, ...]] = field(default_factory=dict)
     run_dir: str | None = None
     log_every: int = 1
     checkpoint_every: int = 20
@@ -70,6 +74,17 @@ class Experiment:
     def seeds(self) -> range:
         """All seeds that are trained."""
         return range(self.seed, self.seed + self.num_seeds)
+
+    @property
+    def groups(self) -> list[Group]:
+        """What is trained side by side: each setting of the sweep with its members, one a seed."""
+        n = self.num_seeds
+        return [Group(s, range(i * n, (i + 1) * n)) for i, s in enumerate(settings(self.sweep))]
+
+    @property
+    def num_members(self) -> int:
+        """How many agents these are, which no device may have room for."""
+        return self.num_seeds * math.prod(map(len, self.sweep.values()))
 
     @property
     def agent_config(self) -> Any:
@@ -153,7 +168,9 @@ def load_experiment(
         config = {} if config is None else read_config(config)
     merged = overlay(config, overrides or {})
     cls = experiment_class(_agent_name(merged), _memory_name(merged))
-    return from_mapping(cls, merged)
+    experiment = from_mapping(cls, merged)
+    check_sweep(experiment, agent_class(experiment.agent), agent_section(experiment.agent))
+    return experiment
 
 
 def overlay(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

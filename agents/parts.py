@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,8 @@ from flax import linen as nn
 import envs
 from agents.experiment import EnvConfig, Experiment
 from envs import spaces
-from envs.vector import VectorEnv
+from envs.meta.mixture import members_of
+from envs.vector import VectorEnv, vectorise
 from envs.wrappers.base import name_of
 from ssmrl import memory
 from ssmrl.errors import UsageError, shown
@@ -47,13 +49,14 @@ def make_environment(config: EnvConfig) -> VectorEnv:
     """Return the environment, wrapped; raise ``UsageError`` where it breaks the contract."""
     try:
         env, params = envs.make(config.name, **config.params)
-        envs.check_environment(env, params)
+        for _, member, own in members_of(env, params):
+            envs.check_environment(member, own)
     except UsageError as error:
         if error.__cause__ is None or not is_foreign(config.name):
             raise
         way_out = f"try it with: ssmrl check {config.name}"
         raise UsageError(f"{error}; {way_out}") from error.__cause__
-    return VectorEnv(wrap_as_configured(env, config), params)
+    return vectorise(env, params, partial(wrap_as_configured, config=config))
 
 
 def wrap_as_configured(env: Any, config: EnvConfig) -> envs.Wrapper:
@@ -112,29 +115,60 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> RecurrentPolicy:
     return RecurrentPolicy(network, c.normalise_observations)
 
 
+class Kind(NamedTuple):
+    """How episodes of an evaluation are played."""
+
+    greedy: bool = False  # the likeliest actions, not drawn ones
+    forgets: bool = False  # every inner episode of a trial is a start to the memory
+    random: bool = False  # actions that the agent has no part in
+
+
+KINDS = {"greedy": Kind(greedy=True), "sampled": Kind()}
+CONTROLS = {"memory wiped": Kind(forgets=True), "random": Kind(random=True)}  # of trials
+
+
 def play_episodes(
     agent: Any, state: Any, trained: Sequence[int], episodes: int, seed: int, max_steps: int
 ) -> Iterator[tuple[str, Episodes]]:
-    """Yield ("greedy", ...) and ("sampled", ...) episodes; arrays [seeds, episodes].
+    """Yield ("greedy", ...) and ("sampled", ...) episodes, of trials also the controls.
 
-    ``trained`` are the seeds of the state. What each meets depends on itself and on ``seed``, the
-    evaluation's, alone: beside others it plays the episodes that it plays alone.
+    Arrays are [seeds, episodes]. ``trained`` are the seeds of the state. What each meets depends
+    on itself and on ``seed``, the evaluation's, alone: beside others it plays the episodes that it
+    plays alone.
     """
     env = agent.env.with_num(episodes)
+    num_inner = env.num_inner_episodes
 
-    def play(state: Any, key: jax.Array, greedy: jax.Array) -> Episodes:
+    def play(state: Any, key: jax.Array, kind: Kind) -> Episodes:
         def act(memory_state: Any, obs: Any, start: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-            return agent.act(state, memory_state, obs, start, key, greedy)
+            memory_state, action = agent.act(state, memory_state, obs, start, key, kind.greedy)
+            if num_inner > 1:
+                action = jnp.where(kind.random, env.sample_actions(key), action)
+            return memory_state, action
 
         memory_state = agent.initial_memory(episodes)
-        return run_episodes(env.reset, env.step, act, memory_state, key, max_steps)
+        how = (memory_state, key, max_steps, num_inner, kind.forgets)
+        return run_episodes(env.reset, env.step, act, *how)
 
     if len(trained) == 1:
         state = jax.tree.map(lambda x: x[None], state)
-    players = jax.jit(jax.vmap(play, in_axes=(0, 0, None)))  # greedy is traced: one compilation
+    players = jax.jit(jax.vmap(play, in_axes=(0, 0, None)))  # the kind is traced: one compilation
     keys = jnp.stack([_evaluation_key(s, seed) for s in trained])
-    for kind in ("greedy", "sampled"):
-        yield kind, jax.device_get(players(state, keys, kind == "greedy"))
+    for name, kind in (KINDS | CONTROLS if num_inner > 1 else KINDS).items():
+        yield name, jax.device_get(players(state, keys, kind))
+
+
+def optimal_inner_return(env: VectorEnv, num_tasks: int = 1024) -> float | None:
+    """Return the best return of an inner episode, the task being known, averaged over tasks.
+
+    None where that is not known, or members of a mixture differ in it.
+    """
+    trial = env.trial
+    if trial is None or env.members:
+        return None
+    best = jax.vmap(lambda key: trial.optimal_return(key, env.params))
+    found = jax.jit(best)(jax.random.split(jax.random.key(0), num_tasks))
+    return None if found is None else float(found.mean())
 
 
 def bytes_of_episode(agent: Any) -> int:

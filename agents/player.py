@@ -27,6 +27,7 @@ from envs.wrappers import Wrapper
 from ssmrl.errors import UsageError
 from ssmrl.rl.acting import Learnt, RecurrentPolicy
 from ssmrl.train.checkpoint import Checkpoints
+from ssmrl.train.config import check_within
 from ssmrl.train.run_folder import RunFolder
 
 
@@ -119,32 +120,32 @@ class Player:
         return obs, self._env.step(key, state, action, told)
 
 
-def load(run: str | Path, seed: int = 0) -> Player:
+def load(run: str | Path, member: int = 0) -> Player:
     """Return a player by the newest checkpoint of a run folder.
 
     Args:
         run: the folder, which may have come from another machine; its environment is not needed.
-        seed: which of the run's seeds, counted from 0.
+        member: which of the run's seeds, counted from 0; in a sweep, the seeds of the first
+            setting are followed by those of the next, and evaluation.json tells their numbers.
 
-    Raises ``UsageError`` where there is no such run, seed or checkpoint.
+    Raises ``UsageError`` where there is no such run, member or checkpoint.
     """
     folder = RunFolder.open(run)
     experiment, notes = as_trained(folder)
-    if not 0 <= seed < experiment.num_seeds:
-        raise UsageError(f"seed must lie in 0..{experiment.num_seeds - 1}, not {seed}")
+    check_within("member", member, least=0, most=experiment.num_members - 1)
     env = _described(folder, experiment)
     policy = make_policy(experiment, env)
 
     def learnt(key: jax.Array) -> Learnt:
         return policy.init(key, policy.begin(env, key))
 
-    seeds = () if experiment.num_seeds == 1 else (experiment.num_seeds,)
+    members = () if experiment.num_members == 1 else (experiment.num_members,)
     like = jax.eval_shape(learnt, jax.random.key(0))
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*seeds, *x.shape), x.dtype), like)
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*members, *x.shape), x.dtype), like)
     _, kept, damages = Checkpoints(folder.checkpoints, must_exist=True).restore(like, part=True)
     for warning in [*notes, *damages]:
         warnings.warn(warning, stacklevel=2)
-    return Player(policy, jax.tree.map(lambda x: x[seed], kept) if seeds else kept, env)
+    return Player(policy, jax.tree.map(lambda x: x[member], kept) if members else kept, env)
 
 
 def _described(folder: RunFolder, experiment: Experiment) -> VectorEnv:

@@ -80,6 +80,13 @@ class Hyperparameters(struct.PyTreeNode):
     entropy_coefficient: jax.Array
 
 
+def hyperparameters(c: Config) -> Hyperparameters:
+    """Return the numbers of a section of options that can be swept, as arrays."""
+    ssm = c.learning_rate if c.ssm_learning_rate is None else c.ssm_learning_rate
+    numbers = (c.learning_rate, ssm, c.gamma, c.gae_lambda, c.clip_epsilon)
+    return Hyperparameters(*map(jnp.float32, (*numbers, c.entropy_coefficient)))
+
+
 class TrainState(struct.PyTreeNode):
     """Everything that is needed to go on; saving it is saving the run."""
 
@@ -110,6 +117,7 @@ class PPO:
     """The agent: pure functions of a :class:`TrainState`; seeds are ``jax.vmap`` of them."""
 
     Config = Config
+    hyperparameters = staticmethod(hyperparameters)
 
     def __init__(self, experiment: Experiment):
         c: Config = experiment.agent_config
@@ -135,7 +143,7 @@ class PPO:
             actor=actor,
             obs_moments=moments,
             reward_scale=RewardScale.init(c.num_envs) if c.normalise_rewards else None,
-            hyper=hyper or self.hyperparameters(),
+            hyper=hyper or self.hyperparameters(c),
         )
 
     def initial_memory(self, num_envs: int) -> Any:
@@ -264,13 +272,6 @@ class PPO:
         c = self.config
         shape = f"{c.num_steps} steps x {c.num_envs // c.num_minibatches} environments"
         return f"{shape}, {c.num_minibatches} of them in each of {c.num_epochs} epochs"
-
-    def hyperparameters(self) -> Hyperparameters:
-        """Return the configured numbers as arrays."""
-        c = self.config
-        ssm = c.learning_rate if c.ssm_learning_rate is None else c.ssm_learning_rate
-        numbers = (c.learning_rate, ssm, c.gamma, c.gae_lambda, c.clip_epsilon)
-        return Hyperparameters(*map(jnp.float32, (*numbers, c.entropy_coefficient)))
 
 
 if __name__ == "__main__":

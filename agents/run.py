@@ -13,7 +13,9 @@ from rich.console import Console
 from agents.check import check_agent
 from agents.experiment import Experiment, agent_class, agent_section
 from agents.parts import bytes_of_episode
+from agents.sweep import applied
 from agents.trained import as_trained
+from ssmrl.errors import UsageError
 from ssmrl.foreign import foreign, is_foreign
 from ssmrl.train import sizes
 from ssmrl.train.checkpoint import Checkpoints
@@ -29,6 +31,11 @@ def make_agent(experiment: Experiment) -> Any:
         agent = agent_class(experiment.agent)(experiment)
         if is_foreign(experiment.agent):
             check_agent(f"agent {experiment.agent!r}", agent)
+    if agent.env.num < len(agent.env.members):
+        raise UsageError(
+            f"{agent.env.num} environments are too few for {experiment.env.name!r}, which has "
+            f"{len(agent.env.members)} members: {', '.join(agent.env.members)}"
+        )
     return agent
 
 
@@ -82,21 +89,31 @@ def load_run(
 
 def check_memory(experiment: Experiment, agent: Any, training: bool = True) -> None:
     """Raise ``UsageError`` where states, roll-out or evaluation exceed the device's memory."""
-    needed = sizes.estimate(agent, experiment.num_seeds)
+    needed = sizes.estimate(agent, experiment.num_members)
     if training:
         sizes.check_fits(needed, options_of_size(experiment))
     needed.pop("roll-out", None)  # gone when the evaluation begins
-    seeds, episodes = experiment.num_seeds, experiment.eval_episodes
-    needed["evaluation"] = seeds * episodes * bytes_of_episode(agent)
-    sizes.check_fits(needed, f"eval_episodes={episodes} or num_seeds={seeds}")
+    episodes = experiment.eval_episodes
+    needed["evaluation"] = experiment.num_members * episodes * bytes_of_episode(agent)
+    fewer = " or the sweep's values" if experiment.sweep else ""
+    smaller = f"eval_episodes={episodes} or num_seeds={experiment.num_seeds}{fewer}"
+    sizes.check_fits(needed, smaller)
 
 
 def options_of_size(experiment: Experiment) -> str:
     """Return the names of options that a run's need of memory grows with."""
     own, section = experiment.agent_config, agent_section(experiment.agent)
     found = [n for n in ("num_envs", "num_steps", "num_epochs") if hasattr(own, n)]
-    names = ", ".join(["num_seeds", *(f"{section}.{name}" for name in found)])
+    members = ["num_seeds", "the sweep's values"] if experiment.sweep else ["num_seeds"]
+    names = ", ".join([*members, *(f"{section}.{name}" for name in found)])
     return f"{names} or the sizes of layers"
+
+
+def first_state(experiment: Experiment, agent: Any) -> Any:
+    """Return the state of all members before the first update."""
+    configs = [applied(experiment.agent_config, group.setting) for group in experiment.groups]
+    hypers = map(agent.hyperparameters, configs) if experiment.sweep else ()
+    return init_seeds(agent, experiment.seed, experiment.num_seeds, [*hypers])
 
 
 def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: bool = False) -> Any:
@@ -104,8 +121,8 @@ def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: boo
     checkpoints = Checkpoints(folder.checkpoints, must_exist=not resuming)
     if resuming and checkpoints.newest() is None:
         console.print("there is no checkpoint yet; starting from the beginning")
-        return init_seeds(agent, experiment.seed, experiment.num_seeds)
-    like = jax.eval_shape(lambda: init_seeds(agent, experiment.seed, experiment.num_seeds))
+        return first_state(experiment, agent)
+    like = jax.eval_shape(lambda: first_state(experiment, agent))
     update, state, warnings = checkpoints.restore(like)
     warn(warnings)
     console.print(f"restored the state after update {update}")

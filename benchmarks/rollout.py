@@ -105,7 +105,7 @@ def random_play(env: VectorEnv, num_steps: int) -> Callable[[Any, jax.Array], tu
 
     def step(state: Any, key: jax.Array) -> tuple[Any, Any]:
         key_act, key_env = jax.random.split(key)
-        action = jax.vmap(env.action_space.sample)(jax.random.split(key_act, env.num))
+        action = env.sample_actions(key_act)
         obs, state, reward, terminated, truncated, _ = env.step(key_env, state, action)
         return state, (obs, reward, terminated, truncated)
 

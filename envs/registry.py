@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnax
 
-from envs import bsuite, popgym, recall, suites
+from envs import bsuite, meta, popgym, recall, suites
 from envs.adapters import LegacyGymnax, is_legacy
 from envs.fixed import NoParams
 from envs.settings import as_number
@@ -20,7 +20,7 @@ Factory = Callable[..., Any]
 METHODS = ("reset", "step", "action_space", "observation_space")
 
 _registry: Registry[Factory] = Registry("environment")
-for _table in (bsuite.FACTORIES, popgym.FACTORIES, recall.FACTORIES):
+for _table in (bsuite.FACTORIES, meta.FACTORIES, popgym.FACTORIES, recall.FACTORIES):
     for _name, _factory in _table.items():
         _registry.register(_name, _factory)
 

@@ -1,9 +1,14 @@
-"""Many copies of one environment as one: keys are split and calls are vmapped."""
+"""Many environments as one: keys are split, calls are vmapped, and every array is [B, ...]."""
 
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from envs.meta.mixture import Mixture
+from envs.meta.trial import Trial
 from envs.spaces import Space
 from envs.wrappers.base import find
 from envs.wrappers.layout import (
@@ -16,10 +21,13 @@ from envs.wrappers.transform import RescaleAction
 
 
 class VectorEnv:
-    """``num`` environments with the same parameters; every array gets a leading axis [B]."""
+    """``num`` environments with the same parameters; every array gets a leading axis [B].
 
-    def __init__(self, env: Any, params: Any, num: int = 1):
-        self.env, self.params, self.num = env, params, num
+    ``members`` are the names of a mixture's, which this is part of.
+    """
+
+    def __init__(self, env: Any, params: Any, num: int = 1, members: tuple[str, ...] = ()):
+        self.env, self.params, self.num, self.members = env, params, num, members
 
     @property
     def action_space(self) -> Space:
@@ -38,9 +46,24 @@ class VectorEnv:
         return self.env if wrapped is None else wrapped.env
 
     @property
+    def trial(self) -> Trial | None:
+        """The trial within, where there is one."""
+        return find(self.env, Trial)  # type: ignore[return-value]
+
+    @property
+    def num_inner_episodes(self) -> int:
+        """How many inner episodes an episode has at the most; 0 where it is no trial."""
+        return 0 if self.trial is None else self.trial.most_episodes(self.params)
+
+    @property
     def image_place(self) -> ImagePlace | None:
         """Where the flat observation of one environment holds an image, if it does."""
         return image_place(self.env, self.params)
+
+    @property
+    def groups(self) -> dict[str, slice]:
+        """Which rows of a batch are which member's of a mixture."""
+        return {}
 
     def describe(self) -> dict[str, str]:
         """Return in words what an agent sees and does."""
@@ -51,7 +74,7 @@ class VectorEnv:
 
     def with_num(self, num: int) -> "VectorEnv":
         """Return the same environment ``num`` times."""
-        return VectorEnv(self.env, self.params, num)
+        return VectorEnv(self.env, self.params, num, self.members)
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         """Return the first observations [B, ...] and the states."""
@@ -63,3 +86,94 @@ class VectorEnv:
         keys = jax.random.split(key, self.num)
         step = jax.vmap(self.env.step, in_axes=(0, 0, 0, None))
         return step(keys, state, action, self.params)
+
+    def sample_actions(self, key: jax.Array) -> jax.Array:
+        """Return random actions [B, ...]."""
+        return jax.vmap(self.action_space.sample)(jax.random.split(key, self.num))
+
+
+class MixedVectorEnv(VectorEnv):
+    """The members of a mixture side by side, one vmapped group each.
+
+    The batch holds the groups one after the other; the state is a tuple of theirs. ``info`` has
+    what all of them tell in the same shape. Member i is given the i-th part of every key, so that
+    its rows are what it would do alone with that.
+    """
+
+    def __init__(self, mixture: Mixture, wrap: Callable[[Any], Any], num: int):
+        self._mixture, self._wrap = mixture, wrap
+        shares = mixture.shares(num)
+        self._groups = [
+            (name, VectorEnv(wrap(env), params, share))
+            for (name, env, params), share in zip(mixture.members, shares, strict=True)
+            if share
+        ]
+        first = self._groups[0][1]
+        super().__init__(first.env, first.params, num, tuple(n for n, _, _ in mixture.members))
+
+    @property
+    def groups(self) -> dict[str, slice]:
+        """Which rows of the batch belong to which member."""
+        ends = accumulate(env.num for _, env in self._groups)
+        rows = [slice(end - env.num, end) for (_, env), end in zip(self._groups, ends, strict=True)]
+        return {name: row for (name, _), row in zip(self._groups, rows, strict=True)}
+
+    @property
+    def num_inner_episodes(self) -> int:
+        """How many inner episodes a member's trial has at the most; 0 where one has no trials."""
+        numbers = [env.num_inner_episodes for _, env in self._groups]
+        return max(numbers) if all(numbers) else 0
+
+    def describe(self) -> dict[str, str]:
+        """Return in words what an agent sees and does, and what the batch is made of."""
+        made_of = ", ".join(f"{env.num} x {name}" for name, env in self._groups)
+        return {**super().describe(), "mixture": made_of}
+
+    def with_num(self, num: int) -> VectorEnv:
+        """Return the members with ``num`` environments in all; the first alone where that is 1."""
+        if num == 1:
+            return VectorEnv(self.env, self.params, members=self.members)
+        return MixedVectorEnv(self._mixture, self._wrap, num)
+
+    def reset(self, key: jax.Array) -> tuple[Any, Any]:
+        """Return the first observations [B, ...] and the members' states."""
+        keys = jax.random.split(key, len(self._groups))
+        resets = [env.reset(k) for (_, env), k in zip(self._groups, keys, strict=True)]
+        obs, states = zip(*resets, strict=True)
+        return jnp.concatenate(obs), states
+
+    def step(self, key: jax.Array, state: Any, action: jax.Array) -> tuple:
+        """Return observations, states, rewards, terminated, truncated and info of all."""
+        keys = jax.random.split(key, len(self._groups))
+        steps = [
+            env.step(k, own, action[rows])
+            for (_, env), k, own, rows in zip(
+                self._groups, keys, state, self.groups.values(), strict=True
+            )
+        ]
+        obs, states, rewards, *flags, infos = zip(*steps, strict=True)
+        signals = map(jnp.concatenate, (_as_floats(rewards), *flags))
+        return jnp.concatenate(obs), states, *signals, _shared(infos)
+
+
+def vectorise(env: Any, params: Any, wrap: Callable[[Any], Any]) -> VectorEnv:
+    """Return one of ``env``, wrapped, or one each of a mixture's members."""
+    if isinstance(env, Mixture):
+        return MixedVectorEnv(env, wrap, len(env.members))
+    return VectorEnv(wrap(env), params)
+
+
+def _as_floats(rewards: tuple[jax.Array, ...]) -> list[jax.Array]:
+    return [reward.astype(jnp.float32) for reward in rewards]
+
+
+def _shared(infos: tuple[dict, ...]) -> dict[str, Any]:
+    """Return what all infos have, in the same shapes, side by side."""
+    shapes = [{k: _shape(v) for k, v in info.items()} for info in infos]
+    same = [k for k in infos[0] if all(s.get(k) == shapes[0][k] for s in shapes)]
+    return {k: jax.tree.map(lambda *x: jnp.concatenate(x), *(i[k] for i in infos)) for k in same}
+
+
+def _shape(value: Any) -> Any:
+    leaves, tree = jax.tree.flatten(value)
+    return tree, [(leaf.shape[1:], leaf.dtype) for leaf in leaves]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -22,9 +23,15 @@ def check(name: str, settings: Mapping[str, Any]) -> int:
     """Print what ``examine`` finds, subject by subject; 0 where there is no fault."""
     import envs
     from envs.examine import examine
+    from envs.meta.mixture import members_of
 
     def found(made: tuple[Any, Any]) -> Iterator[Finding]:
-        env, params = made
+        for member, env, params in members_of(*made):
+            for finding in look_at(env, params):
+                where = f"{member}: " if member else ""
+                yield replace(finding, subject=f"{where}{finding.subject}")
+
+    def look_at(env: Any, params: Any) -> Iterator[Finding]:
         at_fault = set()
         for finding in examine(env, params):
             at_fault |= {finding.subject} if finding.fault else set()

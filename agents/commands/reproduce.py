@@ -133,7 +133,7 @@ def _job(
     number = study.seeds if seeds is None else seeds
     cells = {c.name: (c, c.experiment(number, folder)) for c in study.chosen(only)}
     for cell, experiment in cells.values():
-        if getattr(experiment, "sweep", None):
+        if experiment.sweep:
             raise UsageError(f"cell {cell.name!r} sweeps; put the values into the grid instead")
     return Job(study, cells, folder, ResultsFolder(Path(results or RESULTS), name, study))
 

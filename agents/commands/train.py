@@ -21,19 +21,21 @@ from agents.run import (
     console,
     default_run_dir,
     experiment_of,
+    first_state,
     make_agent,
     options_of_size,
     own_code,
     restore,
     warn,
 )
+from agents.sweep import member_names
 from envs.check import begins_anew
 from envs.described import space_to_mapping
 from ssmrl.errors import UsageError
 from ssmrl.foreign import is_foreign
 from ssmrl.train import loop, sizes
 from ssmrl.train.checkpoint import Checkpoints
-from ssmrl.train.chunk import Chunk, init_seeds
+from ssmrl.train.chunk import Chunk
 from ssmrl.train.config import to_mapping
 from ssmrl.train.disk import room_on_disk
 from ssmrl.train.metrics import mean
@@ -64,7 +66,7 @@ def start_run(experiment: Experiment, ending: Ending = Ending()) -> int:
     RunFolder.check_new(path)  # before the seconds that the initial state takes
     with own_code(experiment):
         check_memory(experiment, agent)
-        state = init_seeds(agent, experiment.seed, experiment.num_seeds)
+        state = first_state(experiment, agent)
         chunk, facts = _compile(experiment, agent, state, path)
     folder = RunFolder.create(path, to_mapping(dataclasses.replace(experiment, run_dir=str(path))))
     with folder.in_use(), room_on_disk(folder.path, f"make space and {_go_on(folder)}"):
@@ -112,8 +114,8 @@ def show_options(config: str | None, overrides: Mapping[str, Any]) -> int:
     words = (
         "Trains an agent by a preset or YAML file and the options on top of it; what each is "
         "without being given stands behind it. Of one given twice the last holds. "
-        "--env.params.NAME VALUE sets a parameter of the environment, --resume RUN goes on with a "
-        "run."
+        "--env.params.NAME VALUE sets a parameter of the environment, --sweep NAME=VALUE,VALUE,... "
+        "trains values of a number side by side, --resume RUN goes on with a run."
     )
     prog = "ssmrl train [CONFIG]"
     tyro.cli(type(experiment), default=experiment, args=["--help"], description=words, prog=prog)
@@ -133,7 +135,7 @@ def _compile(
 ) -> tuple[Chunk, dict[str, Any]]:
     """Return the compiled updates, and where they run and what they take."""
     _print_plan(experiment, agent, state, path)
-    chunk = Chunk(agent, experiment.num_seeds)
+    chunk = Chunk(agent, experiment.num_members)
     began = time.monotonic()
     needed = chunk.compile(state)
     if needed:  # more than could be told before
@@ -154,9 +156,12 @@ def _train(
     ending: Ending,
 ) -> int:
     schedule = loop.Schedule(experiment.log_every, experiment.checkpoint_every, ending.deadline)
-    trackers = functools.partial(open_trackers, folder, experiment.track, to_mapping(experiment))
+    settings = {str(g): g.members for g in experiment.groups} if experiment.sweep else {}
+    config = to_mapping(experiment)
+    trackers = functools.partial(open_trackers, folder, experiment.track, config, settings)
+    members = member_names(experiment.groups, experiment.seeds)
     state, finished = loop.train(
-        agent, state, chunk, folder, schedule, experiment.num_seeds, console, trackers
+        agent, state, chunk, folder, schedule, members, not experiment.sweep, console, trackers
     )
     if not finished:
         console.print(f"interrupted; {_go_on(folder)}")
@@ -181,8 +186,9 @@ def _finish(
 
 def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path) -> None:
     devices = ", ".join(str(d) for d in jax.devices())
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // experiment.num_seeds
-    seeds = f" x {experiment.num_seeds} seeds" if experiment.num_seeds > 1 else ""
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // experiment.num_members
+    numbers = {"settings": len(experiment.groups), "seeds": experiment.num_seeds}
+    members = "".join(f" x {number} {what}" for what, number in numbers.items() if number > 1)
     console.print(f"{experiment.agent} with {experiment.memory.name} on {experiment.env.name}")
     if is_foreign(experiment.env.name) and not begins_anew(agent.env.env, agent.env.params):
         words = "draws nothing again that its reset has drawn, as if no episode began anew"
@@ -192,8 +198,10 @@ def _print_plan(experiment: Experiment, agent: Any, state: Any, path: str | Path
     for what, words in agent.env.describe().items():
         console.print(f"  {what:<12} {words}")
     console.print(
-        f"  updates      {agent.num_updates:,} of {agent.steps_per_update:,} steps{seeds}"
+        f"  updates      {agent.num_updates:,} of {agent.steps_per_update:,} steps{members}"
     )
+    for name, values in experiment.sweep.items():
+        console.print(f"  sweep        {name} = {', '.join(map(str, values))}")
     if hasattr(agent, "describe_minibatches"):
         console.print(f"  minibatches  {agent.describe_minibatches()}")
     console.print(f"  parameters   {parameters:,}")

@@ -94,6 +94,13 @@ def find(env: Any, kind: type[Wrapper]) -> Wrapper | None:
     return env
 
 
+def innermost(env: Any) -> Any:
+    """Return the environment within all wrappers."""
+    while isinstance(env, Wrapper):
+        env = env.env
+    return env
+
+
 def own_key(wrapper: Wrapper, key: jax.Array) -> jax.Array:
     """Return the key of the wrapper's own chance, derived from that of ``reset`` or ``step``.
 

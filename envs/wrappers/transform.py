@@ -121,12 +121,7 @@ class RescaleAction(MapAction):
     def act(self, action: Any, params: Any) -> jax.Array:
         """Return the stretched action."""
         space = self.env.action_space(params)
-        if not is_continuous(space):
-            return action
-        low, high, _ = two_sided(space)
-        middle, half = high / 2 + low / 2, high / 2 - low / 2
-        stretched = middle + half * jnp.asarray(action, jnp.float32)
-        return jnp.clip(stretched, space.low, space.high).astype(dtype_of(space))
+        return stretch(space, action) if is_continuous(space) else action
 
     def action_space(self, params: Any) -> Space:
         """Return the Box from -1 to 1, or with the environment's bounds where it lacks one."""
@@ -136,6 +131,14 @@ class RescaleAction(MapAction):
         both = two_sided(space)[2]
         low, high = jnp.where(both, -1.0, space.low), jnp.where(both, 1.0, space.high)
         return Box(low, high, space.shape, space.dtype)
+
+
+def stretch(space: Box, action: Any) -> jax.Array:
+    """Return an action from -1 to 1 stretched to the bounds of ``space``, and clipped to them."""
+    low, high, _ = two_sided(space)
+    middle, half = high / 2 + low / 2, high / 2 - low / 2
+    stretched = middle + half * jnp.asarray(action, jnp.float32)
+    return jnp.clip(stretched, space.low, space.high).astype(dtype_of(space))
 
 
 def is_continuous(space: Space) -> bool:

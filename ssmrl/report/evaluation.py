@@ -14,6 +14,7 @@ class Episodes(struct.PyTreeNode):
     returns: jax.Array
     lengths: jax.Array
     finished: jax.Array
+    inner_returns: jax.Array  # [B, K] of the inner episodes of trials; NaN where none ended
 
 
 def run_episodes(
@@ -23,16 +24,21 @@ def run_episodes(
     memory_state: Any,
     key: jax.Array,
     max_steps: int,
+    num_inner: int = 0,
+    forget: jax.Array | bool = False,
 ) -> Episodes:
     """Play one episode in every environment, at most ``max_steps`` long: it may go on for ever.
 
     ``reset(key)`` and ``step(key, state, action)`` drive all environments; ``act(memory_state,
-    obs, start, key)`` returns the next memory state and the actions.
+    obs, start, key)`` returns the next memory state and the actions. Where an episode is a trial,
+    ``info`` tells of its inner episodes, of which the first ``num_inner`` are kept; with
+    ``forget`` each of them is a start to the memory.
     """
     key, key_reset = jax.random.split(key)
     obs, env_state = reset(key_reset)
     zeros = jnp.zeros(obs.shape[0], jnp.float32)
-    episodes = Episodes(zeros, zeros, zeros.astype(bool))
+    nothing = jnp.full((obs.shape[0], num_inner), jnp.nan)
+    episodes = Episodes(zeros, zeros, zeros.astype(bool), nothing)
     carry = (env_state, obs, ~episodes.finished, memory_state, key, episodes, jnp.int32(0))
 
     def running(carry: tuple) -> jax.Array:
@@ -45,12 +51,27 @@ def run_episodes(
         memory_state, action = act(memory_state, obs, start, key_act)
         obs, env_state, _, terminated, truncated, info = step(key_env, env_state, action)
         ended = terminated | truncated
-        so_far = [info[name].astype(jnp.float32) for name in ("episode_return", "episode_length")]
-        episodes = Episodes(
-            returns=jnp.where(episodes.finished, episodes.returns, so_far[0]),
-            lengths=jnp.where(episodes.finished, episodes.lengths, so_far[1]),
-            finished=episodes.finished | ended,
-        )
-        return env_state, obs, ended, memory_state, key, episodes, steps + 1
+        start = ended | (forget & info["episode_done"]) if num_inner else ended
+        episodes = _add(episodes, info, ended)
+        return env_state, obs, start, memory_state, key, episodes, steps + 1
 
     return jax.lax.while_loop(running, play, carry)[-2]
+
+
+def _add(episodes: Episodes, info: dict[str, jax.Array], ended: jax.Array) -> Episodes:
+    """Return the episodes with a step; those that have finished stay as they are."""
+    total, length = (
+        info[name].astype(jnp.float32) for name in ("episode_return", "episode_length")
+    )
+    inner = episodes.inner_returns
+    if inner.shape[1]:
+        counts = info["episode_done"] & ~episodes.finished
+        column = jnp.where(counts, info["inner_episode"], inner.shape[1])
+        rows = jnp.arange(inner.shape[0])
+        inner = inner.at[rows, column].set(info["inner_return"], mode="drop")
+    return Episodes(
+        returns=jnp.where(episodes.finished, episodes.returns, total),
+        lengths=jnp.where(episodes.finished, episodes.lengths, length),
+        finished=episodes.finished | ended,
+        inner_returns=inner,
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -16,31 +17,47 @@ from ssmrl.train.run_folder import RunFolder
 
 Curve = tuple[str, Sequence[int], np.ndarray]  # label, steps, returns [steps, seeds]
 SMOOTHED = 0.02  # of a curve's points go into each that is drawn
+Line = tuple[str, RunFolder] | tuple[str, RunFolder, Sequence[int]]
 
 
-def plot_curves(runs: Sequence[tuple[str, RunFolder]], title: str, out: Path) -> None:
-    """Draw the return over environment steps of (label, run)s; a band spans the seeds' range."""
+def plot_curves(lines: Sequence[Line], title: str, out: Path) -> None:
+    """Draw the return over environment steps of (label, run)s; a band spans the seeds' range.
+
+    Of (label, run, members), only those members are drawn: there may be several lines of a run.
+    """
     if not out.suffix:
         raise UsageError(f"picture {str(out)!r} needs a suffix that says its kind, such as .png")
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for _, folder in runs:
-        steps, returns = curve(folder.read_rows())
-        if not len(steps):
+    figure, axes = new_axes("environment steps", "episode return", title)
+    for _, folder, *members in lines:
+        rows = folder.read_rows()
+        if not len(curve(rows)[0]):
             raise UsageError(f"{str(folder.path)!r} has no finished episode to plot yet")
+        steps, returns = curve(rows, *members)
         (line,) = axes.plot(steps, np.nanmean(returns, axis=1))
         if returns.shape[1] > 1:
             low, high = np.nanmin(returns, axis=1), np.nanmax(returns, axis=1)
             axes.fill_between(steps, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
-    axes.set(xlabel="environment steps", ylabel="episode return")
-    axes.set_title(title, parse_math=False)  # a $ is one
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
     # With labels of lines, what begins with an underscore would be left out.
-    legend = axes.legend(axes.get_lines(), [label for label, _ in runs], frameon=False)
+    legend = axes.legend(axes.get_lines(), [label for label, *_ in lines], frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
+    save(figure, out)
+
+
+def new_axes(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
+    """Return an empty picture whose horizontal axis counts something."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set_title(title, parse_math=False)  # a $ is one
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def save(figure: Figure, out: Path) -> None:
+    """Write a picture; raise ``UsageError`` where that fails."""
     try:
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:
@@ -83,11 +100,17 @@ def plot_panels(panels: Mapping[str, Sequence[Curve]], out: Path) -> None:
     Image.open(drawn).convert("RGB").quantize(64).save(out, optimize=True)  # a third of the size
 
 
-def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return steps [rows] and smoothed returns [rows, seeds] of the rows with an episode's end."""
+def curve(
+    rows: Sequence[dict[str, Any]], members: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps [rows] and smoothed returns [rows, members] of the rows with an episode's end.
+
+    With ``members``, only of those.
+    """
     steps = np.array([row["env_steps"] for row in rows])
     returns = np.array([np.atleast_1d(row["episode_return_mean"]) for row in rows], np.float64)
     returns = returns.reshape(len(rows), -1 if len(rows) else 1)
+    returns = returns if members is None else returns[:, members]
     seen = ~np.isnan(returns).all(axis=1)
     steps, returns = steps[seen], returns[seen]
     if not len(steps):

@@ -34,13 +34,20 @@ class Checkpoints:
             raise _none_in(folder)
         if os.path.lexists(folder) and not folder.is_dir():
             raise UsageError(f"{str(folder)!r} is no folder of checkpoints; start a new run")
-        self._folder = folder.resolve()
+        self._given, self._folder = folder, folder.resolve()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def newest(self) -> int | None:
         """Return the update of the newest checkpoint, whole or not."""
         return self._manager.latest_step()
+
+    def what_is_left(self) -> str:
+        """Return in words what a run that stops now can go on from."""
+        saved = self.newest()
+        if saved is None:
+            return "there is no checkpoint yet"
+        return f"the checkpoint after update {saved} stays in {self._given}"
 
     def save(self, update: int, state: Any) -> None:
         """Write the state; a process killed on the way leaves the older checkpoints as they are."""

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -23,6 +23,11 @@ class Agent(Protocol):
 
     An agent whose ``update`` is ``learn(*collect(state))`` may offer these two as well: what
     acting and learning take is then told apart.
+
+    An agent whose numbers can be swept has a static ``hyperparameters(config)``, which returns a
+    dataclass of scalar arrays that are named as the options of its section, and takes such a tree
+    as ``init(key, hyper)``. The state then keeps those, and nothing looks at the section for them:
+    members that differ in nothing else train in one program.
     """
 
     steps_per_update: int
@@ -38,16 +43,22 @@ class Agent(Protocol):
         """Return the part of the state that has to stay finite."""
 
 
-def init_seeds(agent: Agent, seed: int, num_seeds: int) -> Any:
-    """Return the state of seed, or of seed, seed + 1, ... with a leading axis of seeds."""
+def init_seeds(agent: Agent, seed: int, num_seeds: int, hypers: Sequence[Any] = ()) -> Any:
+    """Return the state of seed, or of seed, seed + 1, ... with a leading axis of members.
+
+    With ``hypers``, members are all seeds with the first of these, then with the next, and so on.
+    """
     # Not vmapped: batches of orthogonal matrices can deadlock a CPU of few cores (jaxlib 0.10).
     init = jax.jit(agent.init)
-    states = [init(jax.random.key(s)) for s in range(seed, seed + num_seeds)]
-    return states[0] if num_seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    given: list[tuple] = [(hyper,) for hyper in hypers] or [()]
+    seeds = range(seed, seed + num_seeds)
+    states = [init(jax.random.key(s), *hyper) for hyper in given for s in seeds]
+    alone = len(states) == 1
+    return states[0] if alone else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 class Chunk:
-    """``chunk(state, count) -> state, metrics, broken``: so many updates of all seeds.
+    """``chunk(state, count) -> state, metrics, broken``: so many updates of all members.
 
     ``state`` is donated; ``metrics`` are sums over the updates, as NumPy arrays. ``broken`` is
     the first update with a loss, gradient or result that is not finite, or 0. ``seconds`` adds up
@@ -58,7 +69,7 @@ class Chunk:
     moved; acting is timed there by a program of its own, now and then.
     """
 
-    def __init__(self, agent: Agent, num_seeds: int):
+    def __init__(self, agent: Agent, num_members: int):
         collect: Callable = getattr(agent, "collect", lambda state: (state, ()))
         learn: Callable = getattr(agent, "learn", lambda state, _: agent.update(state))
         self.tells_acting = hasattr(agent, "collect")
@@ -73,7 +84,7 @@ class Chunk:
             return state, (metrics, jnp.where(jnp.stack(finite).all(), 0, state.update))
 
         def traced_once(fn: Callable) -> Callable:
-            return jax.jit(fn if num_seeds == 1 else jax.vmap(fn), inline=True)
+            return jax.jit(fn if num_members == 1 else jax.vmap(fn), inline=True)
 
         first, second = traced_once(collect), traced_once(checked_learn)
         together = traced_once(lambda state: checked_learn(*collect(state)))

@@ -10,7 +10,7 @@ import itertools
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any, TypeVar
 
@@ -92,7 +92,9 @@ def convert(value: Any, hint: Any, path: str) -> Any:
     if origin is dict or hint is dict:
         if not isinstance(value, Mapping):
             raise wrong(value, "a mapping", path)
-        return {k: plain(v, f"{path}.{k}") for k, v in named(value).items()}
+        entry = arguments[1] if arguments else Any
+        read = plain if entry is Any else lambda v, path: convert(v, entry, path)
+        return {k: read(v, f"{path}.{k}") for k, v in named(value).items()}
     return convert_scalar(value, hint, path)
 
 
@@ -133,11 +135,12 @@ def check_divides(part_name: str, part: int, whole_name: str, whole: int) -> Non
         )
 
 
-def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+def parse_overrides(arguments: Sequence[str], keyed: Collection[str] = ()) -> dict[str, Any]:
     """Turn ``--ppo.num-envs 8 --x`` into ``{"ppo": {"num_envs": "8"}, "x": "true"}``.
 
     Several numbers for one option, a list's, are joined by commas. Of an option that is given
-    twice the last holds, so that scripts can append to a command.
+    twice the last holds, so that scripts can append to a command. Options that are ``keyed`` may
+    be given for several keys: ``--sweep a.b=1,2`` is ``{"sweep": {"a.b": "1,2"}}``.
     """
     overrides: dict[str, Any] = {}
     rest = list(arguments)
@@ -158,12 +161,22 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             )
         group = overrides
         *groups, leaf = name.replace("-", "_").split(".")
+        if name in keyed:
+            groups, (leaf, value) = [name], _key_and_value(name, value)
         for part in groups:
             group = group.setdefault(part, {})
             if not isinstance(group, dict):
                 raise UsageError(f"--{name}: {part!r} was given a value before; give it once")
         group[leaf] = value if isinstance(value, Typed) else Typed(value)
     return overrides
+
+
+def _key_and_value(option: str, given: str) -> tuple[str, str]:
+    key, equals, value = given.partition("=")
+    if not (key and equals):
+        found = "nothing" if isinstance(given, NoValue) else shown(given)
+        raise UsageError(f"--{option} needs NAME=VALUE,VALUE,...; found {found}")
+    return key.replace("-", "_"), value
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,20 +39,24 @@ def train(
     chunk: Chunk,
     folder: RunFolder,
     schedule: Schedule,
-    num_seeds: int,
+    members: Sequence[str],
+    fragile: bool,
     console: Console,
     open_trackers: Callable[[int], AbstractContextManager[list[Tracker]]],
 ) -> tuple[Any, bool]:
     """Update to the end, an interruption or the deadline; return the state and if it is the end.
 
     ``state`` is donated to ``chunk``; ``open_trackers`` is told how many steps are done already.
-    Raises ``TrainingError`` at a loss that is not finite; checkpoints keep the last good state.
+    ``members`` are the names of those that train side by side. Raises ``TrainingError`` at a loss
+    that is not finite, and checkpoints keep the last good state; unless the run is ``fragile``, it
+    goes on as long as one of the members does, with a warning for each that does not.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     update = int(np.max(state.update))
     rows = folder.drop_rows_after(update)
     seconds = rows[-1]["seconds"] if rows else 0.0
     steps_so_far = update * agent.steps_per_update
+    watch = _Watch(members, fragile)
     bar = ProgressBar(console, agent.num_updates * agent.steps_per_update, steps_so_far)
     with open_trackers(steps_so_far) as trackers, bar, _interruptible() as interrupted:
         shares = Shares(chunk)
@@ -63,14 +67,15 @@ def train(
             began = time.monotonic()
             state, metrics, broken = chunk(state, count)
             elapsed = time.monotonic() - began
-            _check_finite(broken, checkpoints.newest(), folder)
+            for warning in watch.newly_broken(broken, checkpoints):
+                console.print(f"warning: {warning}")
             update += count
             seconds += elapsed
             row: dict[str, Any] = {
                 "update": update,
                 "env_steps": update * agent.steps_per_update,
                 "seconds": round(seconds, 4),
-                "steps_per_second": count * agent.steps_per_update * num_seeds / elapsed,
+                "steps_per_second": count * agent.steps_per_update * len(members) / elapsed,
                 **shares.since_last(),
                 **to_row(metrics),
             }
@@ -89,18 +94,32 @@ def train(
     return state, update >= agent.num_updates
 
 
-def _check_finite(broken: Any, saved: int | None, folder: RunFolder) -> None:
-    left = "there is no checkpoint yet"
-    if saved is not None:
-        left = f"the checkpoint after update {saved} stays in {folder.checkpoints}"
-    for seed, update in enumerate(np.atleast_1d(broken)):
-        if update:
-            which = f" (seed number {seed})" if np.ndim(broken) else ""
+class _Watch:
+    """Looks out for members whose numbers are not finite."""
+
+    def __init__(self, members: Sequence[str], fragile: bool):
+        self._members, self._fragile = members, fragile
+        self._known: set[int] = set()
+
+    def newly_broken(self, broken: np.ndarray, checkpoints: Checkpoints) -> list[str]:
+        """Return a warning per member that broke now; raise ``TrainingError`` at the run's end."""
+        found = {
+            i: f"update {update}{self._which(i)} gave a loss, gradient or statistic that is not "
+            "finite"
+            for i, update in enumerate(np.ravel(broken))
+            if update
+        }
+        if found and (self._fragile or len(found) == len(self._members)):
             raise TrainingError(
-                f"update {update}{which} gave a loss, gradient or statistic that is not finite; "
-                f"{left}; start anew with a smaller learning rate, or look for faulty rewards "
-                "with ssmrl check"
+                f"{next(iter(found.values()))}; {checkpoints.what_is_left()}; start anew with a "
+                "smaller learning rate, or look for faulty rewards with ssmrl check"
             )
+        new = [words for i, words in found.items() if i not in self._known]
+        self._known |= found.keys()
+        return [f"{words}; the other members go on" for words in new]
+
+    def _which(self, member: int) -> str:
+        return f" ({self._members[member]})" if len(self._members) > 1 else ""
 
 
 @contextmanager

@@ -26,11 +26,15 @@ class Mean(struct.PyTreeNode):
         return Mean(self.total + other.total, self.count + other.count)
 
     def value(self) -> float | list[float | None] | None:
-        """Return the mean, None where nothing was counted; a list where seeds are vmapped."""
+        """Return the mean, None where nothing was counted; a list where members are vmapped.
+
+        None, too, where it is not finite: JSON has no such numbers, and a sweep's member that broke
+        leaves nothing else.
+        """
         total, count = np.asarray(self.total), np.asarray(self.count)
         if total.ndim:
             return [Mean(t, c).value() for t, c in zip(total, count, strict=True)]  # type: ignore
-        return float(total / count) if count else None
+        return float(total / count) if count and np.isfinite(total) else None
 
 
 Metrics = dict[str, Mean]
@@ -51,6 +55,6 @@ def to_row(metrics: Mapping[str, Mean]) -> dict[str, object]:
 
 
 def mean(value: float | list[float | None] | None) -> float | None:
-    """Return the mean over seeds of a metric, leaving out seeds without one."""
+    """Return the mean over members of a metric, leaving out those without one."""
     values = [v for v in (value if isinstance(value, list) else [value]) if v is not None]
     return float(np.mean(values)) if values else None

@@ -11,8 +11,8 @@ import jax
 from ssmrl.errors import UsageError
 
 
-def estimate(agent: Any, num_seeds: int) -> dict[str, int]:
-    """Return the bytes of each part of the state and of what is collected, for all seeds.
+def estimate(agent: Any, num_members: int) -> dict[str, int]:
+    """Return the bytes of each part of the state and of what is collected, for all members.
 
     It is less than the run will need: what the network remembers for its gradient comes on top.
     """
@@ -23,7 +23,7 @@ def estimate(agent: Any, num_seeds: int) -> dict[str, int]:
         parts.setdefault(jax.tree_util.keystr(path[:1], simple=True), []).append(leaf)
     if hasattr(agent, "collect"):
         _, parts["roll-out"] = jax.eval_shape(agent.collect, state)
-    return {name: num_seeds * bytes_of(part) for name, part in parts.items()}
+    return {name: num_members * bytes_of(part) for name, part in parts.items()}
 
 
 def bytes_of(tree: Any) -> int:

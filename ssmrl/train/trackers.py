@@ -1,7 +1,7 @@
 """Where rows of metrics go beside metrics.jsonl: TensorBoard, Weights & Biases."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from ssmrl.train.metrics import mean
 from ssmrl.train.run_folder import RunFolder
 
 _AXES = ("update", "env_steps")  # what others are drawn over
+Parts = Mapping[str, Sequence[int]]  # members whose means are shown by themselves, by name
 
 
 class Tracker(Protocol):
@@ -29,15 +30,16 @@ class Tracker(Protocol):
 class TensorBoard:
     """Events in the run folder; those after ``env_steps`` are to be written again."""
 
-    def __init__(self, folder: RunFolder, env_steps: int):
+    def __init__(self, folder: RunFolder, env_steps: int, parts: Parts):
         from ssmrl.train.events import Events
 
+        self._parts = parts
         self._writer = Events(folder.path, purge_step=env_steps + 1)
         self.flush, self.close = self._writer.flush, self._writer.close
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write every number of the row over its environment steps."""
-        for name, number in _numbers(row).items():
+        for name, number in _numbers(row, self._parts).items():
             self._writer.add_scalar(name, number, row["env_steps"])
 
 
@@ -47,9 +49,10 @@ class WandB:
     Its own variables say where it goes to, such as ``WANDB_PROJECT`` and ``WANDB_MODE=offline``.
     """
 
-    def __init__(self, folder: RunFolder, config: Mapping[str, Any]):
+    def __init__(self, folder: RunFolder, config: Mapping[str, Any], parts: Parts):
         import wandb
 
+        self._parts = parts
         self._run = wandb.init(
             project=None if wandb.Settings().project else "ssmrl",
             id=_own_id(folder),
@@ -62,7 +65,7 @@ class WandB:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Send every number of the row, and its environment steps."""
-        self._run.log({**_numbers(row), "env_steps": row["env_steps"]})
+        self._run.log({**_numbers(row, self._parts), "env_steps": row["env_steps"]})
 
     def flush(self) -> None:
         """Nothing is kept back."""
@@ -94,19 +97,27 @@ def check_track(track: str | None) -> None:
 
 @contextmanager
 def open_trackers(
-    folder: RunFolder, track: str | None, config: Mapping[str, Any], env_steps: int
+    folder: RunFolder, track: str | None, config: Mapping[str, Any], parts: Parts, env_steps: int
 ) -> Iterator[list[Tracker]]:
-    """Yield TensorBoard, and what ``track`` names; they are closed in the end."""
+    """Yield TensorBoard, and what ``track`` names; they are closed in the end.
+
+    They show the means over all members; with ``parts``, over those of each part: "loss/NAME".
+    """
     with ExitStack() as stack:
-        trackers: list[Tracker] = [TensorBoard(folder, env_steps)]
+        trackers: list[Tracker] = [TensorBoard(folder, env_steps, parts)]
         stack.callback(trackers[0].close)
         if track == "wandb":
             with foreign("track='wandb'", "WANDB_MODE=offline asks for no account"):
-                trackers.append(WandB(folder, config))
+                trackers.append(WandB(folder, config, parts))
             stack.callback(trackers[1].close)
         yield trackers
 
 
-def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
-    means = {name: mean(value) for name, value in row.items() if name not in _AXES}
+def _numbers(row: Mapping[str, Any], parts: Parts) -> dict[str, float]:
+    means: dict[str, float | None] = {}
+    for name, value in row.items():
+        if isinstance(value, list) and parts:
+            means |= {f"{name}/{p}": mean([value[i] for i in parts[p]]) for p in parts}
+        elif name not in _AXES:
+            means[name] = mean(value)
     return {name: number for name, number in means.items() if number is not None}

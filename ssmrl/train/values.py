@@ -107,8 +107,10 @@ def as_list(value: Any, path: str) -> Sequence[Any]:
 def plain(value: Any, path: str) -> Any:
     """Return an entry of a free-form mapping, its numbers checked.
 
-    What was typed is read as YAML does, and 1e-3 as a number.
+    What was typed, at whatever depth, is read as YAML does, and 1e-3 as a number.
     """
+    if isinstance(value, dict) and any(isinstance(v, Typed | dict) for v in value.values()):
+        return {key: plain(entry, f"{path}.{key}") for key, entry in value.items()}
     if isinstance(value, Typed):
         value = _read(value)
     _check_numbers(value, path)

@@ -22,7 +22,7 @@ def tiny_experiment(*arguments: str, memory: str = "s5", env: str = "probes:Cue"
     """Return an experiment that compiles in seconds; later arguments win."""
     own = SMALL_S5 if memory == "s5" else []
     names = [f"--memory.name={memory}", f"--env.name={env}"]
-    return load_experiment(None, parse_overrides([*names, *TINY, *own, *arguments]))
+    return load_experiment(None, parse_overrides([*names, *TINY, *own, *arguments], ["sweep"]))
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def test_acts_as_its_agent_does(run):
     state = jax.tree.map(lambda leaf: leaf[1], state)
     vector = agent.env.with_num(1)
     raw, params = envs.make("probes:Mixed")
-    player = load(run, seed=1)
+    player = load(run, member=1)
 
     key = jax.random.key(3)
     (wrapped, vector_state), memory = vector.reset(key), agent.initial_memory(1)
@@ -106,8 +106,8 @@ def test_spaces_come_back_from_json(space):
 
 
 def test_mistakes_end_in_one_sentence(run, tmp_path):
-    with pytest.raises(UsageError, match=r"seed must lie in 0\.\.1, not 2"):
-        load(run, seed=2)
+    with pytest.raises(UsageError, match=r"member must lie in 0\.\.1, not 2"):
+        load(run, member=2)
     player = load(run)
     obs = {**player.observation_space.sample(jax.random.key(0)), "cue": jnp.zeros(2)}
     with pytest.raises(UsageError, match=r"given to act\['cue'\] is float32\[2\]"):

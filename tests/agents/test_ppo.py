@@ -235,7 +235,7 @@ def test_learning_rates(make_agent):
     agent = make_agent("--ppo.ssm-learning-rate=1e-5", "--ppo.anneal-learning-rate")
     state = jax.eval_shape(agent.init, jax.random.key(0))
     half = jnp.int32(agent.num_updates // 2)
-    state = state.replace(hyper=agent.hyperparameters(), update=half)
+    state = state.replace(hyper=agent.hyperparameters(agent.config), update=half)
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
     ends = np.cumsum([leaf.size for _, leaf in leaves])
     parts = np.split(np.asarray(agent.step_sizes(state)), ends[:-1])
@@ -248,7 +248,7 @@ def test_learning_rates(make_agent):
 
 def test_hyperparameters_can_be_vmapped(make_agent):
     agent = make_agent(memory="mlp")
-    hyper = jax.tree.map(lambda x: jnp.stack([x, x]), agent.hyperparameters())
+    hyper = jax.tree.map(lambda x: jnp.stack([x, x]), agent.hyperparameters(agent.config))
     hyper = hyper.replace(learning_rate=jnp.array([0.0, 1e-2]))
     hyper = hyper.replace(ssm_learning_rate=jnp.array([0.0, 1e-2]))
     state = jax.vmap(agent.init, in_axes=(None, 0))(jax.random.key(0), hyper)

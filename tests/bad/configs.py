@@ -62,6 +62,13 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "key-with-dots": ("ppo.gamma: .9\n", r"ppo\.gamma"),
     "key-of-params-is-list": ("env: {params: {[1]: 1}}\n", "own.yaml|params"),
     "key-of-params-is-number": ("env: {params: {1: 1}}\n", "'1'"),
+    "sweep-of-a-size": ("sweep: {ppo.num_envs: [8, 16]}\n", "ppo.num_envs is a size"),
+    "sweep-of-groups": ("sweep: {ppo: {gamma: [0, 1]}}\n", "sweep.ppo must"),
+    "sweep-is-list": ("sweep: [ppo.gamma]\n", "sweep must.*ppo.gamma"),
+    "sweep-is-null": ("sweep: null\n", "sweep must.*None"),
+    "sweep-of-one": ("sweep: {ppo.gamma: 0.9}\n", r"ppo.gamma.*two values.*0\.9"),
+    "sweep-of-nan": ("sweep: {ppo.gamma: [.nan, 1]}\n", "ppo.gamma must.*nan"),
+    "sweep-of-another-agent": ("sweep: {dqn.gamma: [0, 1]}\n", "'dqn.gamma'.*'ppo.gamma'"),
     # Values.
     "section-is-text": ("ppo: fast\n", "ppo.*'fast'"),
     "section-is-null": ("ppo:\n", "ppo.*None"),

@@ -13,7 +13,8 @@ import pytest
 
 from agents.cli import main
 from agents.commands import evaluate, train
-from ssmrl.train.chunk import Chunk, init_seeds
+from agents.run import first_state
+from ssmrl.train.chunk import Chunk
 
 SECONDS = 15  # that an answer may take on a busy machine; an idle one gives it in three
 LONGEST = 1000  # characters of a sentence that a person still reads
@@ -27,8 +28,8 @@ WAY_OUT = re.compile(
     # What to do, what is allowed, or what there is.
     rf"(?:^|[;,:(] |\bor |\band |\bso )(?:{VERBS})\b|"
     r"did you mean|known are|must|has to|needs?\b|nearest|such as|start a new run|start anew|"
-    r"ssmrl check|--resume|instead|at least|at most|another|allowed|expected|supported formats|"
-    r"it has none|there is no|takes (?:no|its)|"
+    r"start one run|ssmrl check|--resume|instead|at least|at most|another|allowed|expected|"
+    r"supported formats|it has none|there is no|takes (?:no|its)|"
     # What is wrong with a path or a text, in words that say what another one must be.
     r"No such file|[Nn]ot a directory|[Ii]s a directory|Permission denied|Read-only file system|"
     r"Too many levels of symbolic links|File name too long|line \d+|not text|is no file|"
@@ -171,8 +172,8 @@ def stop_before_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
         chunk.lower(state)
         raise Accepted
 
-    shapes = lambda *args: jax.eval_shape(lambda: init_seeds(*args))  # noqa: E731
-    monkeypatch.setattr(train, "init_seeds", shapes)
+    shapes = lambda *args: jax.eval_shape(lambda: first_state(*args))  # noqa: E731
+    monkeypatch.setattr(train, "first_state", shapes)
     monkeypatch.setattr(Chunk, "compile", trace)
 
 

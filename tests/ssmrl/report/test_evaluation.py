@@ -42,3 +42,29 @@ def test_endless_episodes_are_cut_off():
     episodes = run_episodes(reset, step, act, jnp.zeros(4, int), jax.random.key(0), max_steps=4)
     np.testing.assert_array_equal(episodes.finished, [True, True, True, False])
     np.testing.assert_array_equal(episodes.lengths, [1, 3, 2, 4])
+
+
+def test_inner_episodes_are_told_and_may_be_forgotten_before():
+    """Inner episodes are two steps long; the action counts the steps since a start."""
+
+    def step_trial(key, state, action):
+        obs, (time, total), reward, ended, truncated, info = step(key, state, action)
+        before = info["episode_length"] - 1
+        info |= {
+            "inner_episode": before // 2,
+            "inner_return": jnp.where(before % 2 == 0, action, 10 * action),
+            "episode_done": before % 2 == 1,
+        }
+        return obs, (time, total), reward, ended, truncated, info
+
+    def inner_returns(forget):
+        key = jax.random.key(0)
+        memory = jnp.zeros(4, int)
+        play = lambda f: run_episodes(reset, step_trial, act, memory, key, 20, 4, f)  # noqa: E731
+        return jax.jit(play)(forget).inner_returns
+
+    nan = np.nan
+    remembered = [[nan] * 4, [20, nan, nan, nan], [20, nan, nan, nan], [20, 40, 60, 80]]
+    np.testing.assert_array_equal(inner_returns(False), remembered)
+    forgotten = [[nan] * 4, [20, nan, nan, nan], [20, nan, nan, nan], [20, 20, 20, 20]]
+    np.testing.assert_array_equal(inner_returns(True), forgotten)

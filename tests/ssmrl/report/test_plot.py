@@ -30,6 +30,12 @@ def test_seeds_are_columns():
     np.testing.assert_array_equal(returns, [[1, np.nan], [3, 5]])
 
 
+def test_some_members():
+    """Where others have had an episode and these have not, their row is left out."""
+    steps, returns = curve(rows([[1.0, None, 2.0], [3.0, None, 4.0], [0.0, 5.0, 6.0]]), range(1, 2))
+    np.testing.assert_array_equal((steps, returns[:, 0]), ([30], [5]))
+
+
 def test_long_curves_are_smoothed_over_the_past():
     _, returns = curve(rows([float(i % 2) for i in range(200)]))
     assert returns[3:].min() == returns[3:].max() == 0.5

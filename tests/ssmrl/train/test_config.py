@@ -64,6 +64,17 @@ def test_overrides_are_read_and_come_back_from_yaml(arguments, expected):
     assert from_mapping(Outer, yaml.safe_load(yaml.safe_dump(to_mapping(config)))) == expected
 
 
+def test_an_option_for_several_keys():
+    line = ["--sweep", "inner.some-rate=1,2", "3", "--x", "4", "--sweep=b=5,6", "--sweep", "b=7"]
+    read = parse_overrides(line, ["sweep"])
+    assert read == {"sweep": {"inner.some_rate": "1,2,3", "b": "7"}, "x": "4"}
+    lists = convert(read["sweep"], dict[str, tuple[float, ...]], "sweep")
+    assert lists == {"inner.some_rate": (1, 2, 3), "b": (7,)}
+    for wrong in (["--sweep"], ["--sweep", "a"], ["--sweep", "=1"], ["--sweep.a", "1", "--sweep"]):
+        with pytest.raises(UsageError, match=r"^--sweep needs NAME=VALUE,VALUE,\.\.\.; fo"):
+            parse_overrides(wrong, ["sweep"])
+
+
 @pytest.mark.parametrize(
     ("mapping", "sentence"),
     [

@@ -31,17 +31,29 @@ def events(path):
 
 
 def test_tensorboard_gets_the_means_over_seeds(folder):
-    with trackers.open_trackers(folder, None, {}, 0) as opened:
+    with trackers.open_trackers(folder, None, {}, {}, 0) as opened:
         opened[0].write(ROW)
     (path,) = folder.path.glob("events.*")
     assert list(events(path)) == [("loss", 64, 2.0)]
+
+
+def test_tensorboard_keeps_the_settings_of_a_sweep_apart(folder):
+    row = {**ROW, "loss": [1.0, 3.0, None, 7.0], "seconds": 2.0}
+    with trackers.open_trackers(folder, None, {}, {"a=1": [0, 1], "a=2": [2, 3]}, 0) as opened:
+        opened[0].write(row)
+    (path,) = folder.path.glob("events.*")
+    assert list(events(path)) == [  # in which = cannot stand
+        ("loss/a_1", 64, 2.0),
+        ("loss/a_2", 64, 7.0),
+        ("seconds", 64, 2.0),
+    ]
 
 
 def test_wandb_goes_on_with_its_run_offline(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for steps in (0, 64):  # started, and resumed
-        with trackers.open_trackers(folder, "wandb", {"seed": 0}, steps) as opened:
+        with trackers.open_trackers(folder, "wandb", {"seed": 0}, {}, steps) as opened:
             opened[1].write({**ROW, "env_steps": steps + 64})
     written = list((folder.path / "wandb").glob("offline-run-*/run-*.wandb"))
     own = (folder.path / "wandb" / "id").read_text()
@@ -55,7 +67,7 @@ def test_wandb_without_an_account_is_one_sentence(folder, monkeypatch):
 
     monkeypatch.setattr(wandb, "init", refuse)
     with pytest.raises(UsageError, match=r"^track='wandb': ValueError: No API key.*=offline"):
-        with trackers.open_trackers(folder, "wandb", {}, 0):
+        with trackers.open_trackers(folder, "wandb", {}, {}, 0):
             pass
 
 

@@ -1,0 +1,12 @@
+"""Meta-RL: trials of several inner episodes on tasks that an agent has to find out.
+
+``trial`` makes a trial one episode of an environment, ``tasks`` and ``projected`` make tasks of
+any environment; the other files hold suites. Each has its own FACTORIES, by name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from envs.meta import general
+
+FACTORIES: dict[str, Callable[..., Any]] = {**general.FACTORIES}

@@ -1,0 +1,92 @@
+"""Adaptation within trials: the return of inner episodes, one after the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssmrl.report.plot import new_axes, save
+
+RESAMPLES = 2000
+SHOWN = 8  # inner episodes in a printed table
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Mean return of each inner episode [K], with 95 % bootstrap intervals over seeds.
+
+    Of a single seed, intervals are over its trials. NaN where no trial came so far.
+    """
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def to_mapping(self) -> dict[str, list[float | None]]:
+        """Return lists of numbers for JSON, None where there is none."""
+        return {
+            name: [None if np.isnan(x) else float(x) for x in getattr(self, name)]
+            for name in ("mean", "low", "high")
+        }
+
+
+def adaptation(inner_returns: np.ndarray) -> Adaptation:
+    """Summarise returns [seeds, trials, K], NaN where an inner episode was not played."""
+    returns = np.asarray(inner_returns, np.float64)
+    samples = returns[0] if len(returns) == 1 else _mean(returns, axis=1)
+    counts = np.random.default_rng(0).multinomial(
+        len(samples), np.full(len(samples), 1 / len(samples)), size=RESAMPLES
+    )
+    known = ~np.isnan(samples)
+    numbers = counts @ known
+    with np.errstate(invalid="ignore"):  # 0/0 where nothing is known
+        means = counts @ np.where(known, samples, 0.0) / numbers
+    low, high = _percentiles(means)
+    return Adaptation(_mean(samples, axis=0), low, high)
+
+
+def table(curves: Mapping[str, Adaptation], optimal: float | None) -> list[str]:
+    """Return lines that show some inner episodes of each curve: the first, the last, between."""
+    length = max(len(curve.mean) for curve in curves.values())
+    chosen = sorted({round(i) for i in np.geomspace(1, length, SHOWN)})
+    wide = max(len(name) for name in curves)
+    lines = [f"{'inner episode':<{wide}} " + "".join(f"{i:>8}" for i in chosen)]
+    for name, curve in curves.items():
+        lines.append(f"{name:<{wide}} " + "".join(f"{curve.mean[i - 1]:>8.3f}" for i in chosen))
+    lines[0] = lines[0].ljust(len(lines[-1]))
+    if optimal is not None:
+        lines.append(f"best possible, the task being known: {optimal:.3f}")
+    return lines
+
+
+def plot_adaptation(
+    curves: Mapping[str, Adaptation], optimal: float | None, title: str, out: Path
+) -> None:
+    """Draw return by inner episode, with bands, and the best possible as a dotted line."""
+    figure, axes = new_axes("inner episode", "return of the inner episode", title)
+    for name, curve in curves.items():
+        episodes = np.arange(1, len(curve.mean) + 1)
+        style = "--" if name in ("random", "memory wiped") else "-"
+        (line,) = axes.plot(episodes, curve.mean, style, label=name)
+        axes.fill_between(
+            episodes, curve.low, curve.high, alpha=0.2, color=line.get_color(), linewidth=0
+        )
+    if optimal is not None:
+        axes.axhline(optimal, color="black", linestyle=":", label="best possible")
+    axes.legend(frameon=False)
+    save(figure, out)
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return the mean of what is known, NaN where nothing is."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(axis) / known.sum(axis)
+
+
+def _percentiles(means: np.ndarray) -> Sequence[np.ndarray]:
+    some = ~np.isnan(means).all(axis=0)
+    bounds = np.full((2, means.shape[1]), np.nan)
+    bounds[:, some] = np.nanpercentile(means[:, some], [2.5, 97.5], axis=0)
+    return bounds[0], bounds[1]
