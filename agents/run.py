@@ -104,9 +104,10 @@ def options_of_size(experiment: Experiment) -> str:
     """Return the names of options that a run's need of memory grows with."""
     own, section = experiment.agent_config, agent_section(experiment.agent)
     found = [n for n in ("num_envs", "num_steps", "num_epochs") if hasattr(own, n)]
-    members = ["num_seeds", "the sweep's values"] if experiment.sweep else ["num_seeds"]
-    names = ", ".join([*members, *(f"{section}.{name}" for name in found)])
-    return f"{names} or the sizes of layers"
+    names = ["num_seeds", "the sweep's values"] if experiment.sweep else ["num_seeds"]
+    names += [f"{section}.{name}" for name in found]
+    names += ["memory.context"] if hasattr(experiment.memory, "context") else []
+    return f"{', '.join(names)} or the sizes of layers"
 
 
 def first_state(experiment: Experiment, agent: Any) -> Any:

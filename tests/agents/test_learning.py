@@ -64,7 +64,7 @@ def test_multi_discrete_action(make_agent):
     assert greedy_return(agent, learn(agent, 60)) > 1.9
 
 
-@pytest.mark.parametrize("name", ["s5", "gru"])
+@pytest.mark.parametrize("name", ["s5", "gru", "transformer"])
 def test_cue_is_remembered(make_agent, name):
     agent = make_agent(*FAST, memory=name)
     assert greedy_return(agent, learn(agent, 60)) == 1

@@ -36,7 +36,9 @@ OPTIONS = {
     "context-0": (["--memory.name", "transformer", "--memory.context", "0"], "context.*0"),
     "context-1e9": (["--memory.name", "transformer", "--memory.context", "1e9"], "context.*32768"),
     "context-too-large": (
-        ["--memory.name=transformer", "--memory.context=32768", "--ppo.num-envs=65536"], "GiB",
+        ["--memory.name=transformer", "--memory.context=32768",
+         "--ppo.num-envs=4096", "--total-steps=1e9"],
+        r"at least 256\.03 GiB.*memory.context",
     ),
     "num-heads-odd": (["--memory.name", "transformer", "--memory.num-heads", "5"], "num_heads=5"),
     "resets": (["--memory.resets", "maybe"], "resets.*'maybe'"),
