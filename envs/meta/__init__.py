@@ -7,6 +7,6 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import general
+from envs.meta import bandits, general
 
-FACTORIES: dict[str, Callable[..., Any]] = {**general.FACTORIES}
+FACTORIES: dict[str, Callable[..., Any]] = {**bandits.FACTORIES, **general.FACTORIES}
