@@ -7,6 +7,10 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import bandits, general
+from envs.meta import bandits, dark_room, general
 
-FACTORIES: dict[str, Callable[..., Any]] = {**bandits.FACTORIES, **general.FACTORIES}
+FACTORIES: dict[str, Callable[..., Any]] = {
+    **bandits.FACTORIES,
+    **dark_room.FACTORIES,
+    **general.FACTORIES,
+}
