@@ -7,10 +7,11 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import bandits, dark_room, general
+from envs.meta import bandits, dark_room, general, treasure_rooms
 
 FACTORIES: dict[str, Callable[..., Any]] = {
     **bandits.FACTORIES,
     **dark_room.FACTORIES,
     **general.FACTORIES,
+    **treasure_rooms.FACTORIES,
 }

@@ -102,7 +102,7 @@ class DarkRoom(Room):
     def render(self, state: RoomState, params: RoomParams | None = None) -> str:
         """Return the room: the player @, the goal $."""
         params = self.default_params if params is None else params
-        return self.drawn({"$": params.goal, "@": state.position})
+        return self.drawn([("$", params.goal), ("@", state.position)])
 
     def _goal(self, task: Any) -> jax.Array:
         return jnp.stack(jnp.divmod(task, self.size)).astype(jnp.int8)
@@ -192,8 +192,8 @@ class DarkKeyToDoor(Room):
     def render(self, state: KeyState, params: KeyParams | None = None) -> str:
         """Return the room: the player @, the key k until it is taken, the door D."""
         params = self.default_params if params is None else params
-        key = {} if bool(state.has_key) else {"k": params.key}
-        return self.drawn({"D": params.door, **key, "@": state.position})
+        key = [] if bool(state.has_key) else [("k", params.key)]
+        return self.drawn([("D", params.door), *key, ("@", state.position)])
 
     def _pair(self, task: Any) -> tuple[jax.Array, jax.Array]:
         """Return the positions of key and door; the door's number skips the key's."""

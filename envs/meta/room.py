@@ -1,6 +1,6 @@
 """What dark rooms share: a square of cells in which the player sees nothing but where it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -57,10 +57,10 @@ class Room(environment.Environment):
         """Return row and column."""
         return MultiDiscrete([self.size, self.size])
 
-    def drawn(self, marks: Mapping[str, Any]) -> str:
+    def drawn(self, marks: Iterable[tuple[str, Any]]) -> str:
         """Return the room as text, each mark at its position; the last one covers the others."""
         rows = [["."] * self.size for _ in range(self.size)]
-        for mark, (row, column) in marks.items():
+        for mark, (row, column) in marks:
             rows[int(row)][int(column)] = mark
         return "\n".join(" ".join(row) for row in rows)
 

@@ -1,6 +1,6 @@
 """Plays many trials with a policy that may know the task."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ class Trials(NamedTuple):
     inner_return: np.ndarray  # of it, with the step
     episode_done: np.ndarray
     over: np.ndarray
-    optimal: np.ndarray  # the best expected return of an inner episode
+    task: Any  # params of the inner environment
 
 
 def play_trials(env, params, policy, num_steps, copies, seed=0):
@@ -24,20 +24,31 @@ def play_trials(env, params, policy, num_steps, copies, seed=0):
     def trial(key):
         def step(state, key):
             key_act, key_step = jax.random.split(key)
-            optimal = env.optimal_return(params.replace(inner=state.task))
+            task = state.task
             action = policy(key_act, state)
             _, state, reward, terminated, truncated, info = env.step(
                 key_step, state, action, params
             )
             told = (info[k] for k in ("inner_episode", "inner_return", "episode_done"))
-            return state, (reward, *told, terminated | truncated, optimal)
+            return state, (reward, *told, terminated | truncated, task)
 
         key, key_reset = jax.random.split(key)
         keys = jax.random.split(key, num_steps)
         return jax.lax.scan(step, env.reset(key_reset, params)[1], keys)[1]
 
     keys = jax.random.split(jax.random.key(seed), copies)
-    return Trials(*(np.asarray(x) for x in jax.jit(jax.vmap(trial))(keys)))
+    return Trials(*jax.tree.map(np.asarray, jax.jit(jax.vmap(trial))(keys)))
+
+
+def optimal_returns(env, params, tasks):
+    """Return the best expected return of an inner episode of each task: array [copies]."""
+    one = lambda task: env.optimal_return(params.replace(inner=task))  # noqa: E731
+    return np.asarray(jax.jit(jax.vmap(one))(tasks))
+
+
+def at_step(told, step):
+    """Return the tasks at this step."""
+    return jax.tree.map(lambda x: x[:, step], told.task)
 
 
 def at_random(env, params):
