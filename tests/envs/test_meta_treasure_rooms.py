@@ -126,5 +126,5 @@ def test_by_hand():
 
 
 def test_impossible_settings():
-    with pytest.raises(UsageError, match="'DarkTreasureRoom': least must be -100 to 2.0, not"):
+    with pytest.raises(UsageError, match="'DarkTreasureRoom': least must be -100 to 2"):
         envs.make("meta/DarkTreasureRooms", least=2.5)
