@@ -7,6 +7,12 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import general
+from envs.meta import bandits, dark_room, general, meta_maze, treasure_rooms
 
-FACTORIES: dict[str, Callable[..., Any]] = {**general.FACTORIES}
+FACTORIES: dict[str, Callable[..., Any]] = {
+    **bandits.FACTORIES,
+    **dark_room.FACTORIES,
+    **general.FACTORIES,
+    **meta_maze.FACTORIES,
+    **treasure_rooms.FACTORIES,
+}
