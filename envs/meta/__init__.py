@@ -7,6 +7,10 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import general
+from envs.meta import general, tabular, tabular_hidden
 
-FACTORIES: dict[str, Callable[..., Any]] = {**general.FACTORIES}
+FACTORIES: dict[str, Callable[..., Any]] = {
+    **general.FACTORIES,
+    **tabular.FACTORIES,
+    **tabular_hidden.FACTORIES,
+}
