@@ -124,7 +124,7 @@ class ChangePointMDP(Tabular):
     ):
         check_range(self.name, "hazard", hazard, 0, 1)
         super().__init__(num_states, num_actions, horizon, alpha, rewards, noise, similarity)
-        self._hazard = hazard
+        self._hazard = float(hazard)
 
     def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, ChangingState]:
         """Put the player into the first state of the params' task."""
