@@ -7,9 +7,10 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import general, tabular, tabular_hidden
+from envs.meta import classic_control, general, tabular, tabular_hidden
 
 FACTORIES: dict[str, Callable[..., Any]] = {
+    **classic_control.FACTORIES,
     **general.FACTORIES,
     **tabular.FACTORIES,
     **tabular_hidden.FACTORIES,
