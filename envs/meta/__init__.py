@@ -7,11 +7,15 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import classic_control, general, tabular, tabular_hidden
+from envs.meta import classic_control, dmc, general, tabular, tabular_hidden, xland
 
 FACTORIES: dict[str, Callable[..., Any]] = {
     **classic_control.FACTORIES,
+    **dmc.FACTORIES,
     **general.FACTORIES,
     **tabular.FACTORIES,
     **tabular_hidden.FACTORIES,
+    **xland.FACTORIES,
 }
+NEEDS: dict[str, str] = {**dmc.NEEDS, **xland.NEEDS}
+"""The package of another suite that an environment needs, by name."""

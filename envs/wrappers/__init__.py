@@ -20,6 +20,7 @@ from envs.wrappers.noise import Distractors, ObservationNoise, SinusoidalPerturb
 from envs.wrappers.pad import PadActions, PadObservation
 from envs.wrappers.time import DelayedReward, EpisodeStatistics, FrameSkip
 from envs.wrappers.transform import (
+    AsCategories,
     BinnedAction,
     ClipAction,
     FlattenObservation,
@@ -29,6 +30,7 @@ from envs.wrappers.transform import (
 )
 
 __all__ = [
+    "AsCategories",
     "BinnedAction",
     "ClipAction",
     "DelayedReward",

@@ -8,7 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.spaces import Box, Discrete, Space, dtype_of, encode, encoded_space, two_sided
+from envs.spaces import (
+    HUGE,
+    Box,
+    Discrete,
+    MultiDiscrete,
+    Space,
+    dtype_of,
+    encode,
+    encoded_space,
+    two_sided,
+)
 from envs.wrappers.base import Transition, Wrapper
 from envs.wrappers.checks import action_space, box_observation, number, numbers, usage_error
 
@@ -34,6 +44,33 @@ class MapObservation(Wrapper, ABC):
         obs, state, *signals, info = self.env.step(key, state, action, params)
         final = self.observe(info["final_observation"], params)
         return self.observe(obs, params), state, *signals, {**info, "final_observation": final}
+
+
+class AsCategories(MapObservation):
+    """Reads the integers of an observation as categories, so that agents see them one-hot.
+
+    The observation becomes MultiDiscrete, int32 [D], in row-major order: each entry as many
+    categories as its Box has values, from 0.
+
+    Raises ``UsageError`` where the observation is not a Box of integers from 0 to finite bounds.
+    """
+
+    def __init__(self, env: Any, params: Any):
+        super().__init__(env)
+        space = env.observation_space(params)  # here, since bounds are no constants while tracing
+        is_whole = isinstance(space, Box) and jnp.issubdtype(space.dtype, jnp.integer)
+        if not is_whole or np.any(np.asarray(space.low)) or np.max(space.high) > HUGE:
+            raise usage_error(self, f"takes integers from 0 to finite bounds, not {space!r}")
+        high = np.broadcast_to(np.asarray(space.high, np.int64), space.shape)
+        self._space = MultiDiscrete(high.ravel() + 1)
+
+    def observe(self, obs: Any, params: Any) -> jax.Array:
+        """Return the categories."""
+        return jnp.asarray(obs, jnp.int32).reshape(-1)
+
+    def observation_space(self, params: Any) -> MultiDiscrete:
+        """Return the space of the categories."""
+        return self._space
 
 
 class MapAction(Wrapper, ABC):
