@@ -37,12 +37,18 @@ class PointMassHard(ControlSuite):
 
     MuJoCo Playground has the easy task alone. As in dm_control's ``initialize_episode``, each
     actuator pushes in a direction of its own, uniform over all pairs whose cosine is at most 0.9
-    in size: the coefficients ``wrap_prm`` of the model's tendons. Here a task holds the pair, so
-    that it is the same in all episodes of a trial. The arguments are those of ``ControlSuite``.
+    in size; the reward looks at what the actuators are told, not at the push. dm_control sets
+    coefficients of the model's tendons; these are constants in MJX, so that here the controls are
+    mixed instead, of which the same forces come. A task holds the pair: it is the same in all
+    episodes of a trial. The arguments are those of ``ControlSuite``.
     """
 
     def __init__(self, **settings: Any):
         super().__init__("PointMass", **settings)
+        model = self._env._mjx_model
+        # Two actuators may push in one direction, which is twice what one of the model's may.
+        wide = model.replace(actuator_ctrlrange=2 * model.actuator_ctrlrange)
+        self._env._mjx_model = wide
 
     @property
     def default_params(self) -> HardParams:
@@ -54,11 +60,14 @@ class PointMassHard(ControlSuite):
         return params.replace(directions=draw_directions(key))  # type: ignore[attr-defined]
 
     def advance(self, key: jax.Array, state: Any, action: Any, params: Any) -> Any:
-        """Act in the world with the task's actuators."""
-        pushed, task = copy.copy(self), copy.copy(self._env)
-        task._mjx_model = task._mjx_model.replace(wrap_prm=params.directions.reshape(4))
-        pushed._env = task
-        return ControlSuite.advance(pushed, key, state, action, params)
+        """Push in the task's directions; pay for the action."""
+        told = jnp.clip(action, -1.0, 1.0)
+        world, task = copy.copy(self), copy.copy(self._env)
+        pay = self._env._get_reward
+        task._get_reward = lambda data, push, info, metrics: pay(data, told, info, metrics)
+        world._env = task
+        push = jnp.matmul(told, params.directions, precision="highest")
+        return ControlSuite.advance(world, key, state, push, params)
 
 
 def draw_directions(key: jax.Array) -> jax.Array:

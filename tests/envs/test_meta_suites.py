@@ -24,7 +24,7 @@ resets = []
 
 @struct.dataclass
 class Model:
-    wrap_prm: jax.Array
+    actuator_ctrlrange: jax.Array
 
 
 class Slider(standins.Walker):
@@ -40,18 +40,23 @@ class Slider(standins.Walker):
 
 
 class Mass(standins.Walker):
-    """Observes where it is pushed to on a plane, by actuators of the model's directions."""
+    """Observes where it is pushed to on a plane, and pays what it is told to."""
 
     def __init__(self):
         super().__init__()
-        self._mjx_model = Model(jnp.array([1.0, 0.0, 0.0, 1.0]))
+        self._mjx_model = Model(jnp.array([[-1.0, 1.0], [-1.0, 1.0]]))
 
     def reset(self, key):
         return super().reset(key).replace(x=jnp.zeros(2), obs=jnp.zeros(2))
 
     def step(self, state, action):
-        pushed = action @ self._mjx_model.wrap_prm.reshape(2, 2)
-        return state.replace(x=state.x + pushed, obs=state.x + pushed)
+        low, high = self._mjx_model.actuator_ctrlrange.T
+        x = state.x + jnp.clip(action, low, high)
+        reward = self._get_reward(x, action, state.info, state.metrics)
+        return state.replace(x=x, obs=x, reward=reward)
+
+    def _get_reward(self, data, action, info, metrics):
+        return action.sum()
 
 
 class RuledWorld(grids.GridWorld):
@@ -147,10 +152,12 @@ def test_hard_point_masses_are_pushed_in_their_tasks_directions(control):
     seen = []
     for i in range(4):
         directions = state.task.env.directions
-        action = jnp.array([0.25, -0.5])
-        own = inner.step(KEY, state.env_state, action, state.task.env)
-        expected = state.env_state.leaves[0] + action @ directions
-        np.testing.assert_allclose(own[5]["final_observation"], expected, rtol=1e-5)
+        for action in ([0.25, -0.5], [1.0, 1.0], [3.0, -0.5]):
+            own = inner.step(KEY, state.env_state, jnp.array(action), state.task.env)
+            told = np.clip(action, -1, 1)
+            expected = state.env_state.leaves[0] + told @ directions
+            np.testing.assert_allclose(own[5]["final_observation"], expected, atol=1e-6)
+            assert float(own[2]) == pytest.approx(told.sum())
         _, state, *_ = step(jax.random.fold_in(KEY, i), state, jnp.zeros(2), params)
         seen.append(np.asarray(directions))
     assert (seen[0] == seen[3]).all()  # through the inner reset
