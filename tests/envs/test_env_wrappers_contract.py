@@ -12,6 +12,7 @@ import envs
 from envs.examine import examine
 from envs.spaces import Box, Discrete, MultiDiscrete
 from envs.wrappers import (
+    AsCategories,
     BinnedAction,
     ClipAction,
     DelayedReward,
@@ -175,6 +176,7 @@ def test_wrap_renders_a_real_environment_as_it_renders_itself():
         (lambda: PadActions(Echo(VECTOR_BOX), 1), "whole number size >= 2, not 1"),
         (lambda: PadActions(Tiny(MultiDiscrete([2, 3])), 9), "takes Discrete actions and vectors"),
         (lambda: PadActions(Tiny(Box(0, 1, (2, 2))), 9), "takes Discrete actions and vectors"),
+        (lambda: AsCategories(Tiny(), PARAMS), "AsCategories takes integers from 0 to finite"),
         (lambda: BinnedAction(Echo(VECTOR_BOX)), "BinnedAction takes Discrete actions, not Box"),
         (lambda: ScaleReward(Tiny(), 0), "ScaleReward needs a finite number scale > 0, not 0"),
         (lambda: ScaleReward(Tiny(), 1, jnp.nan), "needs a finite number shift, not nan"),

@@ -12,6 +12,7 @@ from wrapper_probes import PARAMS, Chance, steps_of
 import envs
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, contains
 from envs.wrappers import (
+    AsCategories,
     BinnedAction,
     ClipAction,
     EpisodeStatistics,
@@ -254,3 +255,18 @@ def test_an_optimum_in_other_units_is_not_passed_on():
 
     assert hasattr(ClipAction(Known()), "optimal_return")
     assert not hasattr(ClipAction(ScaleReward(Known(), 2)), "optimal_return")
+
+
+def test_integers_read_as_categories_are_flattened_one_hot():
+    most = jnp.array([[3, 1]], jnp.uint8)
+    tiny = Tiny(
+        observe=lambda t: jnp.stack([t, t % 2])[None].astype(jnp.uint8),
+        space=Box(0, most, (1, 2), jnp.uint8),
+    )
+    env = AsCategories(tiny, PARAMS)
+    assert env.observation_space(PARAMS).nvec.tolist() == [4, 2]
+    first, steps = steps_of(FlattenObservation(env), [0, 0, 0])
+    np.testing.assert_array_equal(first, [1, 0, 0, 0, 1, 0])
+    np.testing.assert_array_equal(steps[1].obs, [0, 0, 1, 0, 1, 0])
+    np.testing.assert_array_equal(steps[2].final, [0, 0, 0, 1, 0, 1])
+    envs.check_environment(env, PARAMS)
