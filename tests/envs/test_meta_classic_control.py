@@ -62,7 +62,7 @@ def test_sizes_and_held_out_tasks():
     for _, env, params in made.members:
         assert env.observation_space(params).spaces["observation"].shape == (6,)
         assert env.action_space(params).shape == (1,)
-        assert (params.num_episodes, params.inner.env.max_steps_in_episode) == (3, 200)
+        assert (params.num_episodes, params.inner.inner.max_steps_in_episode) == (3, 200)
     held_out = ["Pendulum-v1", "CartPole-v1"]
     train = envs.make("meta/ClassicControl", held_out=held_out)[0]
     test = envs.make("meta/ClassicControl", held_out=held_out, split="held_out")[0]

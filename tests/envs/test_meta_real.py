@@ -47,9 +47,9 @@ def test_every_task_of_the_suite_fits_the_projection():
     for split in ("train", "held_out"):
         for _, env, params in envs.make("meta/DMC", split=split)[0].members:
             inner = env.env.env
-            assert inner.observation_space(params.inner.env).shape[0] <= 12
+            assert inner.observation_space(params.inner.inner).shape[0] <= 12
             assert inner.num_actions <= 2
-            assert params.inner.env.episode_length == 1000
+            assert params.inner.inner.episode_length == 1000
 
 
 @pytest.mark.parametrize("task", ["PendulumSwingup", "PointMassHard"])

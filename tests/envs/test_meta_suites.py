@@ -151,9 +151,9 @@ def test_hard_point_masses_are_pushed_in_their_tasks_directions(control):
     step = jax.jit(env.step)
     seen = []
     for i in range(4):
-        directions = state.task.env.directions
+        directions = state.task.inner.directions
         for action in ([0.25, -0.5], [1.0, 1.0], [3.0, -0.5]):
-            own = inner.step(KEY, state.env_state, jnp.array(action), state.task.env)
+            own = inner.step(KEY, state.env_state, jnp.array(action), state.task.inner)
             told = np.clip(action, -1, 1)
             expected = state.env_state.leaves[0] + told @ directions
             np.testing.assert_allclose(own[5]["final_observation"], expected, atol=1e-6)
@@ -161,7 +161,7 @@ def test_hard_point_masses_are_pushed_in_their_tasks_directions(control):
         _, state, *_ = step(jax.random.fold_in(KEY, i), state, jnp.zeros(2), params)
         seen.append(np.asarray(directions))
     assert (seen[0] == seen[3]).all()  # through the inner reset
-    assert (state.task.env.directions != seen[0]).any()  # a new trial
+    assert (state.task.inner.directions != seen[0]).any()  # a new trial
     np.testing.assert_array_equal(inner.default_params.directions, np.eye(2))
 
 
