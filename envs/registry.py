@@ -40,9 +40,12 @@ def register(name: str, factory: Factory) -> None:
 def names() -> list[str]:
     """Return the names of environments, gymnax's own among them, sorted.
 
-    ``make`` knows more: older names of popgym, the settings of bsuite's sweeps, import paths.
+    ``make`` knows more: older names of popgym, the settings of bsuite's sweeps, import paths, and
+    what needs packages that are not installed.
     """
-    return sorted([*_registry.names(), *suites.names(), *gymnax.registered_envs])
+    lacking = {name for name, needed in meta.NEEDS.items() if not suites.is_installed(needed)}
+    ours = [name for name in _registry.names() if name not in lacking]
+    return sorted([*ours, *suites.names(), *gymnax.registered_envs])
 
 
 def make(name: str, /, **settings: Any) -> tuple[Any, Any]:

@@ -7,12 +7,30 @@ any environment; the other files hold suites. Each has its own FACTORIES, by nam
 from collections.abc import Callable
 from typing import Any
 
-from envs.meta import bandits, dark_room, general, meta_maze, treasure_rooms
+from envs.meta import (
+    bandits,
+    classic_control,
+    dark_room,
+    dmc,
+    general,
+    meta_maze,
+    tabular,
+    tabular_hidden,
+    treasure_rooms,
+    xland,
+)
 
 FACTORIES: dict[str, Callable[..., Any]] = {
     **bandits.FACTORIES,
+    **classic_control.FACTORIES,
     **dark_room.FACTORIES,
+    **dmc.FACTORIES,
     **general.FACTORIES,
     **meta_maze.FACTORIES,
+    **tabular.FACTORIES,
+    **tabular_hidden.FACTORIES,
     **treasure_rooms.FACTORIES,
+    **xland.FACTORIES,
 }
+NEEDS: dict[str, str] = {**dmc.NEEDS, **xland.NEEDS}
+"""The package of another suite that an environment needs, by name."""

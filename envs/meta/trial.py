@@ -86,7 +86,8 @@ class Trial(StatefulWrapper):
             raise UsageError(f"environment {self.name!r}: ends must be {known}, not {ends!r}")
         self._params = TrialParams(params, **given)
         self._same_start, self._terminates = same_start, ends == "terminated"
-        self._is_costly = isinstance(innermost(env), SuiteEnvironment)
+        is_suite = isinstance(innermost(env), SuiteEnvironment)
+        self._is_costly = is_suite or getattr(env, "has_costly_tasks", False)
 
     @property
     def default_params(self) -> TrialParams:
@@ -171,7 +172,7 @@ class Trial(StatefulWrapper):
         return f"{head}\n{drawn}" if isinstance(drawn, str) else drawn
 
     def _begin_where(self, is_over: jax.Array, key: jax.Array, params: Any, current: Any) -> Any:
-        """Return a new trial where one is over; what suites reset costs too much to do in vain."""
+        """Return a new trial where one is over, drawn in vain only where that costs little."""
         if self._is_costly:
             return reset_where(self.reset, is_over, key, params, current)
         new = self.reset(key, params)

@@ -37,6 +37,11 @@ def prefix_of(env: Any) -> str | None:
     return next((p for p, (suite, _) in SUITES.items() if package == suite.PACKAGE), None)
 
 
+def is_installed(package: str) -> bool:
+    """Return whether there is such a package; nothing is imported."""
+    return importlib.util.find_spec(package) is not None
+
+
 def names() -> list[str]:
     """Return the names of the suites that are installed, sorted.
 
@@ -46,6 +51,6 @@ def names() -> list[str]:
     return sorted(
         f"{prefix}{env_id}"
         for prefix, (suite, _) in SUITES.items()
-        if importlib.util.find_spec(suite.PACKAGE) is not None
+        if is_installed(suite.PACKAGE)
         for env_id in suite.IDS
     )

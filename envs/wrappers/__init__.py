@@ -20,13 +20,18 @@ from envs.wrappers.noise import Distractors, ObservationNoise, SinusoidalPerturb
 from envs.wrappers.pad import PadActions, PadObservation
 from envs.wrappers.time import DelayedReward, EpisodeStatistics, FrameSkip
 from envs.wrappers.transform import (
+    AsCategories,
+    BinnedAction,
     ClipAction,
     FlattenObservation,
     NormaliseObservation,
     RescaleAction,
+    ScaleReward,
 )
 
 __all__ = [
+    "AsCategories",
+    "BinnedAction",
     "ClipAction",
     "DelayedReward",
     "Distractors",
@@ -40,6 +45,7 @@ __all__ = [
     "PreviousAction",
     "PreviousReward",
     "RescaleAction",
+    "ScaleReward",
     "SinusoidalPerturbation",
     "StartFlag",
     "StatefulWrapper",

@@ -19,17 +19,24 @@ def whole_number(wrapper: Wrapper, name: str, value: Any, least: int) -> int:
 
 
 def number(
-    wrapper: Wrapper, name: str, value: Any, most: float = math.inf, zero: bool = True
+    wrapper: Wrapper,
+    name: str,
+    value: Any,
+    most: float = math.inf,
+    zero: bool = True,
+    least: float = 0.0,
 ) -> float:
     """Return the argument ``name``.
 
-    Raises ``UsageError`` unless it is finite and from 0 to ``most``, 0 included if ``zero``.
+    Raises ``UsageError`` unless it is finite and from ``least``, 0 or no bound at all (-inf), to
+    ``most``; 0 included if ``zero``.
     """
     real = isinstance(value, Real) and not isinstance(value, bool)
-    if real and math.isfinite(value) and 0 <= value <= most and (zero or value > 0):
+    if real and math.isfinite(value) and least <= value <= most and (zero or value > 0):
         return float(value)
-    bounds = (">= 0" if zero else "> 0") if math.isinf(most) else f"from 0 to {most:g}"
-    raise usage_error(wrapper, f"needs a finite number {name} {bounds}, not {value!r}")
+    bounds = (" >= 0" if zero else " > 0") if math.isinf(most) else f" from 0 to {most:g}"
+    bounds = "" if math.isinf(least) else bounds
+    raise usage_error(wrapper, f"needs a finite number {name}{bounds}, not {value!r}")
 
 
 def numbers(wrapper: Wrapper, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""Wrappers that map each observation or each action to another, whatever came before."""
+"""Wrappers that map each observation, action or reward to another, whatever came before."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -7,9 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.spaces import Box, Space, dtype_of, encode, encoded_space, two_sided
+from envs.spaces import (
+    HUGE,
+    Box,
+    Discrete,
+    MultiDiscrete,
+    Space,
+    dtype_of,
+    encode,
+    encoded_space,
+    two_sided,
+)
 from envs.wrappers.base import Transition, Wrapper
-from envs.wrappers.checks import box_observation, numbers, usage_error
+from envs.wrappers.checks import action_space, box_observation, number, numbers, usage_error
 
 
 class MapObservation(Wrapper, ABC):
@@ -33,6 +44,33 @@ class MapObservation(Wrapper, ABC):
         obs, state, *signals, info = self.env.step(key, state, action, params)
         final = self.observe(info["final_observation"], params)
         return self.observe(obs, params), state, *signals, {**info, "final_observation": final}
+
+
+class AsCategories(MapObservation):
+    """Reads the integers of an observation as categories, so that agents see them one-hot.
+
+    The observation becomes MultiDiscrete, int32 [D], in row-major order: each entry as many
+    categories as its Box has values, from 0.
+
+    Raises ``UsageError`` where the observation is not a Box of integers from 0 to finite bounds.
+    """
+
+    def __init__(self, env: Any, params: Any):
+        super().__init__(env)
+        space = env.observation_space(params)  # here, since bounds are no constants while tracing
+        is_whole = isinstance(space, Box) and jnp.issubdtype(space.dtype, jnp.integer)
+        if not is_whole or np.any(np.asarray(space.low)) or np.max(space.high) > HUGE:
+            raise usage_error(self, f"takes integers from 0 to finite bounds, not {space!r}")
+        high = np.broadcast_to(np.asarray(space.high, np.int64), space.shape)
+        self._space = MultiDiscrete(high.ravel() + 1)
+
+    def observe(self, obs: Any, params: Any) -> jax.Array:
+        """Return the categories."""
+        return jnp.asarray(obs, jnp.int32).reshape(-1)
+
+    def observation_space(self, params: Any) -> MultiDiscrete:
+        """Return the space of the categories."""
+        return self._space
 
 
 class MapAction(Wrapper, ABC):
@@ -131,6 +169,64 @@ class RescaleAction(MapAction):
         both = two_sided(space)[2]
         low, high = jnp.where(both, -1.0, space.low), jnp.where(both, 1.0, space.high)
         return Box(low, high, space.shape, space.dtype)
+
+
+class BinnedAction(MapAction):
+    """Lets a number from -1 to 1 choose among n actions, so that these fit among continuous ones.
+
+    The action is a Box [1]; -1 to 1 are n equal bins, of which the i-th means action i. What lies
+    beyond is clipped, and a number between two bins belongs to the upper one.
+
+    Raises ``UsageError`` where the actions are not Discrete.
+    """
+
+    def __init__(self, env: Any):
+        super().__init__(env)
+        if not isinstance(space := action_space(self), Discrete):
+            raise usage_error(self, f"takes Discrete actions, not {space!r}")
+
+    @property
+    def num_actions(self) -> int:
+        """The one number."""
+        return 1
+
+    def act(self, action: Any, params: Any) -> jax.Array:
+        """Return the action that is meant: an integer []."""
+        space = self.env.action_space(params)
+        share = (jnp.asarray(action, jnp.float32)[0] + 1) / 2
+        chosen = jnp.floor(jnp.clip(share, 0, 1) * space.n).astype(dtype_of(space))
+        return jnp.clip(chosen, 0, space.n - 1)
+
+    def action_space(self, params: Any) -> Box:
+        """Return the Box [1] from -1 to 1."""
+        return Box(-1.0, 1.0, (1,), jnp.float32)
+
+
+class ScaleReward(Wrapper):
+    """Pays scale * (reward + shift) in every step, in float32.
+
+    Args:
+        scale: above 0.
+        shift: any finite number; it also changes what an episode's length is worth.
+
+    Raises ``UsageError`` for other numbers.
+    """
+
+    def __init__(self, env: Any, scale: float, shift: float = 0.0):
+        super().__init__(env)
+        self._scale = number(self, "scale", scale, zero=False)
+        self._shift = number(self, "shift", shift, least=-math.inf)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "optimal_return":  # which is told in the environment's own rewards
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+    def step(self, key: jax.Array, state: Any, action: Any, params: Any) -> Transition:
+        """Step, and change the reward."""
+        obs, state, reward, *flags, info = self.env.step(key, state, action, params)
+        paid = self._scale * (jnp.asarray(reward, jnp.float32) + self._shift)
+        return obs, state, paid, *flags, info
 
 
 def stretch(space: Box, action: Any) -> jax.Array:

@@ -12,6 +12,8 @@ import envs
 from envs.examine import examine
 from envs.spaces import Box, Discrete, MultiDiscrete
 from envs.wrappers import (
+    AsCategories,
+    BinnedAction,
     ClipAction,
     DelayedReward,
     Distractors,
@@ -25,6 +27,7 @@ from envs.wrappers import (
     PreviousAction,
     PreviousReward,
     RescaleAction,
+    ScaleReward,
     SinusoidalPerturbation,
     StartFlag,
 )
@@ -43,6 +46,7 @@ WRAPPED = {
     "maps": lambda: PadObservation(NormaliseObservation(Chance(), 0.1, [0.3, 0.7]), 4),
     "actions": lambda: RescaleAction(PadActions(Chance(VECTOR_BOX), 3)),
     "discrete actions": lambda: PadActions(Chance(), 5),
+    "choice and reward": lambda: ScaleReward(BinnedAction(Chance()), 0.1, 2),
     "all": lambda: envs.wrap(
         Distractors(
             PadObservation(
@@ -103,6 +107,8 @@ WRAPPERS = {
     "normalise": lambda env: NormaliseObservation(env, 0, 2),
     "pad": lambda env: PadObservation(env, 9),
     "actions": lambda env: PadActions(env, 9),
+    "bins": BinnedAction,
+    "scale": lambda env: ScaleReward(env, 2),
     "all": lambda env: WRAPPED["all"](),
 }
 
@@ -113,7 +119,8 @@ def test_render_unwraps_the_state(name):
     _, state = env.reset(KEY, PARAMS)
     assert env.render(state, PARAMS) == "step 0"
     assert env.render(state) == "step 0"
-    _, state, *_ = env.step(KEY, state, 0, PARAMS)
+    action = jnp.zeros_like(env.action_space(PARAMS).sample(KEY))
+    _, state, *_ = env.step(KEY, state, action, PARAMS)
     shown = env.render(state, PARAMS)
     assert shown == ("step 2" if name in ("frame skip", "all") else "step 1")
     assert copy.deepcopy(env).render(state, PARAMS) == shown
@@ -169,6 +176,10 @@ def test_wrap_renders_a_real_environment_as_it_renders_itself():
         (lambda: PadActions(Echo(VECTOR_BOX), 1), "whole number size >= 2, not 1"),
         (lambda: PadActions(Tiny(MultiDiscrete([2, 3])), 9), "takes Discrete actions and vectors"),
         (lambda: PadActions(Tiny(Box(0, 1, (2, 2))), 9), "takes Discrete actions and vectors"),
+        (lambda: AsCategories(Tiny(), PARAMS), "AsCategories takes integers from 0 to finite"),
+        (lambda: BinnedAction(Echo(VECTOR_BOX)), "BinnedAction takes Discrete actions, not Box"),
+        (lambda: ScaleReward(Tiny(), 0), "ScaleReward needs a finite number scale > 0, not 0"),
+        (lambda: ScaleReward(Tiny(), 1, jnp.nan), "needs a finite number shift, not nan"),
     ],
 )
 def test_complaints_come_before_anything_is_traced(make, sentence):

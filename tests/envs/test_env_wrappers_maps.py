@@ -12,6 +12,8 @@ from wrapper_probes import PARAMS, Chance, steps_of
 import envs
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, contains
 from envs.wrappers import (
+    AsCategories,
+    BinnedAction,
     ClipAction,
     EpisodeStatistics,
     FlattenObservation,
@@ -20,6 +22,7 @@ from envs.wrappers import (
     PadObservation,
     PreviousAction,
     RescaleAction,
+    ScaleReward,
 )
 
 
@@ -213,3 +216,57 @@ def test_one_network_fits_environments_of_different_sizes():
         envs.check_environment(wrapped, PARAMS)
         shapes.add((wrapped.observation_space(PARAMS).shape, wrapped.action_space(PARAMS).n))
     assert shapes == {((25 + 6 + 1,), 6)}
+
+
+class Chooser(Tiny):
+    """Pays the number of the action that arrived."""
+
+    def reward(self, time, action):
+        assert (action.shape, action.dtype) == ((), jnp.int32)
+        return action.astype(jnp.float32)
+
+
+def test_bins_are_equal_and_cover_all_numbers():
+    env = BinnedAction(Chooser(Discrete(4)))
+    actions = [[-9.0], [-1.0], [-0.51], [-0.5], [-0.01], [0.0], [0.5], [0.99], [1.0], [9.0]]
+    _, steps = steps_of(env, actions)
+    assert [int(s.reward) for s in steps] == [0, 0, 0, 1, 1, 2, 3, 3, 3, 3]
+    grid = jnp.linspace(-1, 1, 3001)[:-1, None] + 1e-4
+    counts = jnp.bincount(jnp.stack([env.act(a, PARAMS) for a in grid[::10]]), length=4)
+    assert counts.tolist() == [75] * 4
+    assert 0 <= int(env.act(jnp.array([jnp.nan]), PARAMS)) < 4
+    space = env.action_space(PARAMS)
+    assert (space.shape, float(space.low), float(space.high), env.num_actions) == ((1,), -1, 1, 1)
+    envs.check_environment(env, PARAMS)
+
+
+def test_scaled_rewards_by_hand():
+    env = ScaleReward(Tiny(), 0.5, shift=-3)
+    _, steps = steps_of(env, [0, 0, 0])
+    assert [float(s.reward) for s in steps] == [-1, -0.5, 0]
+    assert float(steps_of(ScaleReward(Tiny(), 2), [0])[1][0].reward) == 2
+    envs.check_environment(env, PARAMS)
+
+
+def test_an_optimum_in_other_units_is_not_passed_on():
+    class Known(Tiny):
+        def optimal_return(self, params):
+            return jnp.float32(6)
+
+    assert hasattr(ClipAction(Known()), "optimal_return")
+    assert not hasattr(ClipAction(ScaleReward(Known(), 2)), "optimal_return")
+
+
+def test_integers_read_as_categories_are_flattened_one_hot():
+    most = jnp.array([[3, 1]], jnp.uint8)
+    tiny = Tiny(
+        observe=lambda t: jnp.stack([t, t % 2])[None].astype(jnp.uint8),
+        space=Box(0, most, (1, 2), jnp.uint8),
+    )
+    env = AsCategories(tiny, PARAMS)
+    assert env.observation_space(PARAMS).nvec.tolist() == [4, 2]
+    first, steps = steps_of(FlattenObservation(env), [0, 0, 0])
+    np.testing.assert_array_equal(first, [1, 0, 0, 0, 1, 0])
+    np.testing.assert_array_equal(steps[1].obs, [0, 0, 1, 0, 1, 0])
+    np.testing.assert_array_equal(steps[2].final, [0, 0, 0, 1, 0, 1])
+    envs.check_environment(env, PARAMS)
