@@ -25,6 +25,7 @@ def trial(
     num_steps: int | None = None,
     same_start: bool = False,
     ends: str = "terminated",
+    returns: str = "trial",
     split: str = "train",
 ) -> Trial:
     """Return trials of the environment called ``env``, made with ``settings``.
@@ -46,16 +47,19 @@ def trial(
         params = inner.default_params
     if num_episodes is None and num_steps is None:
         num_episodes = 1
-    return Trial(inner, params, num_episodes, num_steps, same_start, ends)
+    return Trial(inner, params, num_episodes, num_steps, same_start, ends, returns)
 
 
 def cart_pole(
     num_episodes: int = 16,
     tasks: str = "published",
     ends: str = "terminated",
+    returns: str = "inner",
     split: str = "train",
 ) -> Trial:
     """Return trials of 16 episodes of POPGym's position-only cart pole (200 steps, 1 in all).
+
+    Every inner episode's return is learnt by itself: ``Trial`` says why.
 
     ``tasks`` says what an agent has to find out. "published", as in Lu et al. 2023, section 4.3:
     an orthonormal projection of the two positions to four numbers, and which action pushes left.
@@ -82,6 +86,7 @@ def cart_pole(
         num_episodes=num_episodes,
         same_start=tasks == "released",
         ends=ends,
+        returns=returns,
         split=split,
     )
 

@@ -15,6 +15,7 @@ from ssmrl.errors import UsageError
 
 NO_LIMIT = 2**31 - 1
 ENDS = ("terminated", "truncated")
+RETURNS = ("trial", "inner")
 
 
 @struct.dataclass
@@ -55,12 +56,19 @@ class Trial(StatefulWrapper):
     earn, and nothing is bootstrapped. With ``ends="truncated"`` the value of what would have come
     next is: the agent then plays as if trials went on for ever.
 
+    What an agent learns to raise is the return of the trial: it pays to explore in one inner
+    episode for the next. Where every step pays alike, as under a pole, that has a catch: a fall
+    costs nothing but the end of a trial that comes so much sooner, which a discount makes next to
+    nothing, and what was learnt is lost again. With ``returns="inner"`` the return ends with every
+    inner episode (``info["return_ends"]``), for learning alone: memory and trial go on.
+
     Args:
         env: the inner environment, with auto-reset; ``params`` are its own.
         num_episodes: inner episodes of a trial, at least 1; None for no limit.
         num_steps: steps of a trial, at least 1; None for no limit. It cuts inner episodes short.
         same_start: every inner episode begins in the state in which the trial's first began.
         ends: "terminated" or "truncated".
+        returns: "trial" or "inner".
 
     Raises ``UsageError`` for other values, and where both limits are None.
     """
@@ -73,6 +81,7 @@ class Trial(StatefulWrapper):
         num_steps: int | None = None,
         same_start: bool = False,
         ends: str = "terminated",
+        returns: str = "trial",
     ):
         super().__init__(env)
         limits = {"num_episodes": num_episodes, "num_steps": num_steps}
@@ -81,11 +90,13 @@ class Trial(StatefulWrapper):
             raise UsageError(f"environment {self.name!r}: a trial needs num_episodes or num_steps")
         for key, value in given.items():
             check_range(self.name, key, value, 1)
-        if ends not in ENDS:
-            known = " or ".join(ENDS)
-            raise UsageError(f"environment {self.name!r}: ends must be {known}, not {ends!r}")
+        for key, value, known in (("ends", ends, ENDS), ("returns", returns, RETURNS)):
+            if value not in known:
+                words = " or ".join(known)
+                raise UsageError(f"environment {self.name!r}: {key} must be {words}, not {value!r}")
         self._params = TrialParams(params, **given)
         self._same_start, self._terminates = same_start, ends == "terminated"
+        self._ends_returns = returns == "inner"
         is_suite = isinstance(innermost(env), SuiteEnvironment)
         self._is_costly = is_suite or getattr(env, "has_costly_tasks", False)
 
@@ -127,6 +138,7 @@ class Trial(StatefulWrapper):
             "inner_episode": state.episode,
             "inner_return": inner_return,
             "episode_done": ended,
+            "return_ends": ended & self._ends_returns,
             "final_observation": _seen(obs, ended),
         }
         state = state.replace(  # type: ignore[attr-defined]

@@ -30,6 +30,7 @@ class Trajectory(struct.PyTreeNode):
     reward: jax.Array
     terminated: jax.Array
     truncated: jax.Array
+    return_ends: jax.Array  # no later reward counts: terminated, or an inner end that is told so
     episode_return: jax.Array  # of the episode so far, this step included
     episode_length: jax.Array
 
@@ -56,7 +57,8 @@ def rollout(
 
     ``step(memory_state, obs, start)`` returns the next memory state, the policy and the values;
     ``value`` of the same arguments the values alone; ``env_step(key, env_state, action)`` is one
-    step of all environments, with auto-reset.
+    step of all environments, with auto-reset. Its ``info["return_ends"]`` [B], where there is one,
+    tells that rewards from the next step on count for nothing before, though the episode goes on.
     """
 
     def act(actor: ActorState, key: jax.Array) -> tuple[ActorState, dict[str, jax.Array]]:
@@ -82,6 +84,7 @@ def rollout(
             "reward": reward.astype(jnp.float32),
             "terminated": terminated,
             "truncated": truncated,
+            "return_ends": terminated | info.get("return_ends", jnp.zeros_like(terminated)),
             "episode_return": info["episode_return"],
             "episode_length": info["episode_length"],
         }

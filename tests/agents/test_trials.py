@@ -37,6 +37,23 @@ def test_memory_goes_on_at_an_inner_end_and_is_reset_at_a_trials(make_agent, mem
     assert not differs[~first_trial].any(), "memory reached the next trial"
 
 
+@pytest.mark.parametrize("returns", ["trial", "inner"])
+def test_advantages_reach_over_an_inner_end_unless_returns_end_there(make_agent, returns):
+    own = [*TRIALS, "--ppo.num-steps=40", f"--env.params.returns={returns}", "--ppo.gamma=0.9"]
+    agent = make_agent(*own, env="meta/Trial", memory="mlp")
+    state = agent.init(jax.random.key(0))
+    state, t = jax.jit(agent.rollout)(state, jax.random.key(1))
+    more = t.replace(reward=t.reward.at[20:].add(1.0))
+    before, after = (agent.estimate_advantages(state, x)[1].advantage for x in (t, more))
+    reached = (before != after)[19]  # by what is paid in the next step
+    inner_end = (t.obs[20, :, 0] == 1) & ~t.start[20]
+    assert inner_end.any()
+    assert not reached[t.ended[19]].any()
+    assert reached[inner_end].all() == (returns == "trial")
+    assert reached[inner_end].any() == (returns == "trial")
+    assert reached[~inner_end & ~t.ended[19]].all()
+
+
 def test_evaluation_tells_adaptation_and_controls(tmp_path, capsys):
     run = tmp_path / "run"
     small = ["--memory.name=mlp", "--memory.features=8", "--ppo.num-envs=4", "--ppo.num-steps=16"]

@@ -120,6 +120,13 @@ def test_steps_limit_a_trial_in_the_middle_of_an_inner_episode():
     np.testing.assert_array_equal(state.time, [1, 2, 3, 4, 0] * 2)
 
 
+def test_a_return_may_end_with_an_inner_episode_though_the_trial_goes_on():
+    _, (*_, terminated, _, info) = played(make(num_episodes=2, returns="inner"), num_steps=12)
+    np.testing.assert_array_equal(info["return_ends"], [0, 0, 1] * 4)
+    np.testing.assert_array_equal(terminated, ([0] * 5 + [1]) * 2)
+    assert not played(make(num_episodes=2), num_steps=12)[1][-1]["return_ends"].any()
+
+
 def over_after(env, state, key):
     """Return observation and state after the last step of a trial."""
     obs, state, *_ = env.step(key, state, jnp.int32(1), env.default_params)
@@ -185,6 +192,7 @@ def test_the_best_return_is_that_of_a_drawn_task():
         ({}, "a trial needs num_episodes or num_steps"),
         ({"num_episodes": 0}, "num_episodes must be >= 1, not 0"),
         ({"num_steps": -3}, "num_steps must be >= 1, not -3"),
+        ({"num_steps": 3, "returns": "sum"}, "returns must be trial or inner, not 'sum'"),
         ({"num_steps": 3, "ends": "dones"}, "ends must be terminated or truncated, not 'dones'"),
     ],
 )
