@@ -36,7 +36,7 @@ class NetworkConfig:
     encoder: Literal["auto", "mlp", "cnn"] = "auto"  # cnn where observations hold one image
     encoder_sizes: tuple[int, ...] = (128, 256)  # layers before the memory
     head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers but GRU's and MLP's
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers but GRU, LSTM, MLP
 
     def check_network(self, prefix: str) -> None:
         """Raise ``UsageError`` for layers without units; ``prefix`` is the section's, "ppo."."""

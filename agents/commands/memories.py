@@ -10,7 +10,12 @@ from ssmrl.foreign import Finding, foreign, is_foreign
 from ssmrl.memory.examine import examine_memory
 from ssmrl.train.config import from_mapping
 
-SMALL = {"features": 8, "num_layers": 2, "state_size": 8}  # for the library's own, to be quick
+SMALL = {
+    "features": 8,
+    "num_layers": 2,
+    "state_size": 8,
+    "context": 6,
+}  # for the library's own, to be quick
 
 
 def check(name: str, values: Mapping[str, Any]) -> int:

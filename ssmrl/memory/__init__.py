@@ -7,9 +7,13 @@ from ssmrl.memory.base import names as names
 from ssmrl.memory.base import options as options
 from ssmrl.memory.base import register as register
 from ssmrl.memory.gru import GRU as GRU
+from ssmrl.memory.lstm import LSTM as LSTM
 from ssmrl.memory.mlp import MLP as MLP
 from ssmrl.memory.s5 import S5 as S5
+from ssmrl.memory.transformer import Transformer as Transformer
 
 register("gru", GRU)
+register("lstm", LSTM)
 register("mlp", MLP)
 register("s5", S5)
+register("transformer", Transformer)

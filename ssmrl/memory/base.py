@@ -28,7 +28,8 @@ class Memory(Protocol):
     * nothing passes a start, in value or gradient: both are exactly zero.
 
     ``ssm_parameters`` names the parameters that may get a smaller learning rate of their own; a
-    memory without it has none.
+    memory without it has none. One whose attribute ``resets`` is False forgets nothing at a start,
+    on purpose, such as a baseline; trying it remarks the leak, which is a fault of any other.
 
     Inputs may be bfloat16; whatever dtype the outputs have, states are best kept in float32. A
     memory may offer ``prepare(dtype)``, which does the part of ``step`` that needs the parameters

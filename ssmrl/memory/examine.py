@@ -18,6 +18,7 @@ from ssmrl.purity import changed_attribute, kept, program
 
 NUM_FEATURES = 5  # of the inputs, other than those of most outputs
 PIECE = 2  # steps, fewer than most windows hold
+OF_STARTS = ("start at once", "start in value", "start in gradient")
 TOLERANCE = {2: 3e-2, 4: 1e-5, 8: 1e-5}  # by bytes of a number, relative to the largest or 1
 Judge = Callable[[], str | None]
 
@@ -35,6 +36,8 @@ def examine_memory(memory: nn.Module) -> Iterator[Finding]:
         return
     for subject, judge in _judges(memory, num_features):
         words = _words(judge)
+        if words and subject in OF_STARTS and getattr(memory, "resets", True) is False:
+            words = Remark(f"{words}; resets=False lets episodes leak into each other")
         yield finding(subject, words)
         if words and subject == "jit":  # nothing that it gives can be relied on
             return

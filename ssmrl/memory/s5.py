@@ -34,6 +34,7 @@ class S5(S5Options):
 
     num_layers: int = 4  # one on top of the other
     unroll: int | None = None  # layers per turn of the loop over layers; all, which runs fastest
+    resets: bool = True  # False: start is ignored and episodes leak, the paper's S5 without resets
 
     def __post_init__(self):
         check_layers(self.num_layers)
@@ -68,9 +69,11 @@ class S5(S5Options):
     ) -> tuple[State, jax.Array]:
         """Take in T steps; returns the last state and y_TxBxH."""
 
+        heeded_TxB = self._heeded(start_TxB)
+
         def layer(y_TxBxH, inputs):
             weights, state_BxN = inputs
-            return scan_layer(self, weights, y_TxBxH, state_BxN, start_TxB)
+            return scan_layer(self, weights, y_TxBxH, state_BxN, heeded_TxB)
 
         y_TxBxH = self._embedded(x_TxBxF)
         weights = discretise(self, self.layers, y_TxBxH.dtype)
@@ -88,11 +91,14 @@ class S5(S5Options):
         prepared: list[Weights] | None = None,
     ) -> tuple[State, jax.Array]:
         """Take in one step; returns the next state and y_BxH."""
-        y_BxH, states = self._embedded(x_BxF), []
+        y_BxH, states, heeded_B = self._embedded(x_BxF), [], self._heeded(start_B)
         for weights, state_BxN in zip(prepared or self.prepare(y_BxH.dtype), state, strict=True):
-            y_BxH, state_BxN = step_layer(self, weights, y_BxH, state_BxN, start_B)
+            y_BxH, state_BxN = step_layer(self, weights, y_BxH, state_BxN, heeded_B)
             states.append(state_BxN)
         return tuple(states), y_BxH
+
+    def _heeded(self, start: jax.Array) -> jax.Array | None:
+        return start if self.resets else None
 
     def _embedded(self, x: jax.Array) -> jax.Array:
         return x if x.shape[-1] == self.features else self.embed(x).astype(x.dtype)

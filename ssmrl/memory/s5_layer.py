@@ -158,9 +158,12 @@ def scan_layer(
     w: Weights,
     x_TxBxH: jax.Array,
     state_BxN: jax.Array,
-    start_TxB: jax.Array,
+    start_TxB: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Take in T steps; returns y_TxBxH and the last planar state, an array of float32."""
+    """Take in T steps; returns y_TxBxH and the last planar state, an array of float32.
+
+    Where ``start`` is None, here as in :func:`step_layer`, nothing is forgotten.
+    """
     u_TxBxH = _before(options, w, x_TxBxH)
     states_TxBxN = linear_scan(
         w.lambda_bar_N,
@@ -186,11 +189,15 @@ def with_direct(w: Weights) -> Weights:
 
 
 def step_layer(
-    options: S5Options, w: Weights, x_BxH: jax.Array, state_BxN: jax.Array, start_B: jax.Array
+    options: S5Options,
+    w: Weights,
+    x_BxH: jax.Array,
+    state_BxN: jax.Array,
+    start_B: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
     """Take in one step, one multiply-add; returns y_BxH and the next state."""
     u_BxH = _before(options, w, x_BxH)
-    kept_BxN = jnp.where(start_B[..., None], 0, state_BxN)
+    kept_BxN = state_BxN if start_B is None else jnp.where(start_B[..., None], 0, state_BxN)
     kept_BxN = pl.multiply_whole(as_rank_of(kept_BxN, w.lambda_bar_N), kept_BxN)
     read_BxN = kept_BxN.astype(x_BxH.dtype)
     if w.direct_HxH is not None:  # ready before the input is; fused with the next state it is not

@@ -17,7 +17,7 @@ class ActorCritic(nn.Module):
     ``ssmrl.memory``, ``action_head`` maps features to a distribution. ``scan`` takes a sequence
     and ``step`` one moment; both return the new memory state, the distribution of actions and the
     values. Layers work in ``dtype``, all but the last ones of the heads and those of memories that
-    have no use for it (GRU and MLP); parameters, memory states and results are float32.
+    have no use for it (GRU, LSTM, MLP); parameters, memory states and results are float32.
     """
 
     memory: Any

@@ -21,6 +21,8 @@ OPTIONS = ("--ppo.normalise-observations", "--ppo.normalise-rewards", "--ppo.tar
         ("s5", "probes:Cue", ("--memory.discretization=bilinear", "--memory.norm=pre")),
         ("s5", "probes:Cue", ("--memory.c-init=complex_normal", "--memory.glu=half1")),
         ("gru", "probes:TimeLimit", OPTIONS),
+        ("lstm", "probes:Cue", ()),
+        ("transformer", "probes:Cue", ("--memory.context=5",)),
         ("mlp", "probes:Continuous", ("--ppo.anneal-learning-rate",)),
         ("mlp", "probes:Factored", OPTIONS),
         ("s5", "probes:Cue", ("--ppo.compute-dtype=bfloat16",)),

@@ -33,6 +33,13 @@ OPTIONS = {
     "state-size-1e6": (["--memory.state-size", "1e6"], "state_size|1000000|GiB"),
     "norm": (["--memory.norm", "layer"], "norm.*'layer'"),
     "option-of-another": (["--memory.name", "gru", "--memory.state-size", "8"], "state_size"),
+    "context-0": (["--memory.name", "transformer", "--memory.context", "0"], "context.*0"),
+    "context-1e9": (["--memory.name", "transformer", "--memory.context", "1e9"], "context.*32768"),
+    "context-too-large": (
+        ["--memory.name=transformer", "--memory.context=32768", "--ppo.num-envs=65536"], "GiB",
+    ),
+    "num-heads-odd": (["--memory.name", "transformer", "--memory.num-heads", "5"], "num_heads=5"),
+    "resets": (["--memory.resets", "maybe"], "resets.*'maybe'"),
     "option-unknown": (["--memory.heads", "8"], "memory.heads"),
     "own-features-0": (
         ["--memory.name", "bad.sound:SoundMemory", "--memory.features", "0"], "features|0",

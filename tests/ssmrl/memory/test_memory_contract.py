@@ -9,6 +9,7 @@ from flax import linen as nn
 from agents.cli import main
 from ssmrl import memory
 from ssmrl.errors import UsageError
+from ssmrl.memory.examine import OF_STARTS
 
 REMARKS = {"mlp": {"remembering: no output depends on an earlier input: it remembers nothing"}}
 
@@ -23,6 +24,20 @@ def test_registered_memory_keeps_the_contract(name, capsys):
     assert len(subjects) == 16 + hasattr(memory.make(name), "prepare")
     remarks = {line.split(maxsplit=1)[1] for line in subjects if "ok" not in line.split()[:1]}
     assert remarks == REMARKS.get(name, set())
+
+
+def test_without_resets_episodes_leak_and_the_command_says_so(capsys):
+    assert main(["check", "--memory", "s5", "--resets", "false"]) == 0
+    _, options, *subjects, last = capsys.readouterr().out.splitlines()
+    assert options.endswith("resets=False")
+    notes = [line.split(maxsplit=1)[1] for line in subjects if not line.startswith("  ok")]
+    assert [note.partition(": ")[0] for note in notes] == list(OF_STARTS)
+    assert notes[1] == (
+        "start in value: the output of step 4 changes with the state before, though step 4 starts "
+        "an episode; resets=False lets episodes leak into each other"
+    )
+    assert all(note.endswith("; resets=False lets episodes leak into each other") for note in notes)
+    assert last == "fit for training"
 
 
 class Recent(nn.Module):
@@ -87,6 +102,7 @@ def test_options_tell_types_and_defaults():
             "memory 's5' has no option 'num_layer'; did you mean 'num_layers'",
         ),
         ("gru", {"features": 0}, "features must be at least 1, but is 0"),
+        ("lstm", {"num_layers": -1}, "num_layers must be at least 1, but is -1"),
         ("mlp", {"num_layers": -1}, "num_layers must be at least 1, but is -1"),
         (f"{__name__}:Recent", {"scale": 2.0}, "needs a value for its option 'features'"),
         (f"{__name__}:Unfinished", {}, "has no scan, step; ssmrl.memory.Memory says what they are"),

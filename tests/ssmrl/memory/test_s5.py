@@ -253,6 +253,22 @@ def test_the_short_step_of_a_gpu_equals_the_ordinary_one(monkeypatch):
         np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-5)
 
 
+def test_without_resets_the_states_go_on():
+    """A start changes nothing: scan and step give what they give where none is."""
+    m = S5(features=H, state_size=N, num_layers=L, resets=False)
+    x = jax.random.normal(jax.random.key(1), (T, B, H))
+    state = jax.tree.map(lambda h: h + 0.5, m.initial_state((B,)))
+    start, no_start = jnp.arange(T * B).reshape(T, B) % 3 == 1, jnp.zeros((T, B), bool)
+    params = m.init(jax.random.key(0), state, x, start, method="scan")
+    for method, time in (("scan", slice(None)), ("step", 0)):
+        run = jax.jit(partial(m.apply, method=method))
+        got, want = (run(params, state, x[time], s[time]) for s in (start, no_start))
+        reset = m.clone(resets=True).apply(params, state, x[time], start[time], method=method)
+        for g, w, r in zip(*map(jax.tree.leaves, (got, want, reset)), strict=True):
+            np.testing.assert_array_equal(g, w)
+            assert (g != r).any()
+
+
 def test_bfloat16_layers_keep_float32_states():
     m = S5(features=H, state_size=N, num_layers=L)
     x = jax.random.normal(jax.random.key(1), (T, B, H))
