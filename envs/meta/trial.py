@@ -90,10 +90,10 @@ class Trial(StatefulWrapper):
             raise UsageError(f"environment {self.name!r}: a trial needs num_episodes or num_steps")
         for key, value in given.items():
             check_range(self.name, key, value, 1)
-        for key, value, known in (("ends", ends, ENDS), ("returns", returns, RETURNS)):
-            if value not in known:
-                words = " or ".join(known)
-                raise UsageError(f"environment {self.name!r}: {key} must be {words}, not {value!r}")
+        for key, chosen, known in (("ends", ends, ENDS), ("returns", returns, RETURNS)):
+            if chosen not in known:
+                words = f"{key} must be {' or '.join(known)}, not {chosen!r}"
+                raise UsageError(f"environment {self.name!r}: {words}")
         self._params = TrialParams(params, **given)
         self._same_start, self._terminates = same_start, ends == "terminated"
         self._ends_returns = returns == "inner"

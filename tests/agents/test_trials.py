@@ -43,15 +43,18 @@ def test_advantages_reach_over_an_inner_end_unless_returns_end_there(make_agent,
     agent = make_agent(*own, env="meta/Trial", memory="mlp")
     state = agent.init(jax.random.key(0))
     state, t = jax.jit(agent.rollout)(state, jax.random.key(1))
-    more = t.replace(reward=t.reward.at[20:].add(1.0))
-    before, after = (agent.estimate_advantages(state, x)[1].advantage for x in (t, more))
-    reached = (before != after)[19]  # by what is paid in the next step
-    inner_end = (t.obs[20, :, 0] == 1) & ~t.start[20]
-    assert inner_end.any()
-    assert not reached[t.ended[19]].any()
-    assert reached[inner_end].all() == (returns == "trial")
-    assert reached[inner_end].any() == (returns == "trial")
-    assert reached[~inner_end & ~t.ended[19]].all()
+    plain = agent.estimate_advantages(state, t)[1].advantage
+
+    def reached(step):  # by what is paid from the next step on
+        more = t.replace(reward=t.reward.at[step + 1 :].add(1.0))
+        return (agent.estimate_advantages(state, more)[1].advantage != plain)[step]
+
+    within, inner_end, trial_end = 20, 21, 23  # trials of eight steps, inner episodes of three
+    assert (t.obs[inner_end + 1, :, 0] == 1).all()
+    assert t.ended[trial_end].all()
+    assert reached(within).all()
+    assert (reached(inner_end) == (returns == "trial")).all()
+    assert not reached(trial_end).any()
 
 
 def test_evaluation_tells_adaptation_and_controls(tmp_path, capsys):
