@@ -60,7 +60,7 @@ class Hyperparameters(struct.PyTreeNode):
 
     @classmethod
     def of(cls, config: OnPolicyConfig) -> Self:
-        """Return the numbers of a config that has all of them, by name."""
+        """Return the numbers of a section of options that has all of them, as arrays."""
         numbers = {f.name: getattr(config, f.name) for f in dataclasses.fields(cls)}
         if numbers["ssm_learning_rate"] is None:
             numbers["ssm_learning_rate"] = config.learning_rate
