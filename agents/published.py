@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.grid import check_where
 from ssmrl.errors import UsageError, shown
 from ssmrl.registry import did_you_mean
 
@@ -42,12 +43,8 @@ class Published:
             raise UsageError(
                 f"published {self.name!r} is of {self.measure!r}, which measure must list"
             )
-        for axis, label in self.where.items():
-            if str(label) not in axes.get(axis, ()):
-                hint = did_you_mean(str(label), axes.get(axis, axes))
-                raise UsageError(
-                    f"published {self.name!r} names no cell: {axis}: {shown(label)}{hint}"
-                )
+        if self.where:
+            check_where(f"published {self.name!r}", self.where, axes)
         values = self.values.values() if isinstance(self.values, Mapping) else [self.values]
         for value in values:
             self._check_value(value)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from agents.experiment import Experiment
-from agents.study import Cell, Study, settings_of
+from agents.grid import Cell
+from agents.study import Study, settings_of
 from agents.trained import differences
 from ssmrl.errors import UsageError, shown
 from ssmrl.report import results, scores, table

@@ -7,28 +7,19 @@ Each is one YAML file below configs/experiments. It is called a study here, sinc
 import dataclasses
 import functools
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.experiment import (
-    Experiment,
-    config_folder,
-    load_experiment,
-    overlay,
-    read_config,
-    yaml_names,
-)
+from agents.experiment import Experiment, config_folder, read_config, yaml_names
+from agents.grid import Cell, check_grid, check_where, stands_for, without
 from agents.published import Published
 from ssmrl.errors import UsageError, shown
 from ssmrl.registry import did_you_mean
 from ssmrl.report.scores import COSTS, RETURNS
-from ssmrl.train.config import check_above_zero, from_mapping, merge
+from ssmrl.train.config import check_above_zero, from_mapping, merge, to_mapping
 from ssmrl.train.yaml_file import read_yaml
-
-Labels = Mapping[str, str]  # a label of each axis
 
 
 @dataclass(frozen=True)
@@ -40,27 +31,6 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run of the grid."""
-
-    labels: Labels
-    layers: Sequence[Mapping[str, Any]]  # of options: the preset's, the base's, the labels'
-
-    @property
-    def name(self) -> str:
-        """The labels, as a folder is called."""
-        return "-".join(self.labels.values())
-
-    def experiment(self, seeds: int, run_dir: Path) -> Experiment:
-        """Return the run's own experiment; raise ``UsageError``, naming the cell, at its faults."""
-        own = {"num_seeds": seeds, "run_dir": str(run_dir / self.name)}
-        try:
-            return load_experiment(functools.reduce(overlay, self.layers), own)
-        except UsageError as error:
-            raise UsageError(f"cell {self.name!r}: {error}") from error.__cause__
-
-
-@dataclass(frozen=True)
 class Study:
     """What an experiment's file says.
 
@@ -69,6 +39,7 @@ class Study:
         base: a preset's name, or options on top of the ``preset`` among them
         grid: axes, each a mapping from labels to the options that they stand for; a ``preset``
             among those takes the place of the base's
+        also: more options of some cells, whose labels stand by axis in a ``where`` among them
         exclude: labels, by axis, of cells that are left out
         seeds: trained side by side in every cell
         measure: which return the table is of; beside it, what runs took that is to be shown
@@ -80,6 +51,7 @@ class Study:
     title: str = ""
     base: Any = None
     grid: dict[str, Any] = field(default_factory=dict)
+    also: tuple[Any, ...] = ()
     exclude: tuple[Any, ...] = ()
     seeds: int = 5
     measure: tuple[str, ...] = ("mmer",)
@@ -103,8 +75,8 @@ class Study:
             raise UsageError(f"measure must name one of {', '.join(RETURNS)}, not {self.measure}")
         if self.score != "mmer" and not self.evaluate:
             raise UsageError(f"measure {self.score!r} is an evaluation's; drop evaluate: false")
-        _check_grid(self.grid)
-        self._check_exclude()
+        check_grid(self.grid)
+        self._check_cells()
         over = self.aggregate.over if self.aggregate else None
         if over is not None and over not in self.axes:
             raise UsageError(f"aggregate.over={over!r} is no axis{did_you_mean(over, self.axes)}")
@@ -126,7 +98,8 @@ class Study:
     @functools.cached_property
     def cells(self) -> list[Cell]:
         """All cells, the first axis changing slowest."""
-        return [cell for cell in self._product() if not self._is_excluded(cell)]
+        excluded = lambda cell: any(stands_for(out, cell.labels) for out in self.exclude)  # noqa: E731
+        return [cell for cell in self._product() if not excluded(cell)]
 
     def chosen(self, only: Sequence[str] | None) -> list[Cell]:
         """Return the cells that ``only`` names, by cell or by labels: one of each axis named.
@@ -152,28 +125,20 @@ class Study:
         base = {"preset": self.base} if isinstance(self.base, str) else dict(self.base or {})
         for labels in itertools.product(*self.axes.values()):
             named = dict(zip(self.grid, labels, strict=True))
-            preset, rest = base.get("preset"), _without_preset(base)
-            overrides: dict[str, Any] = {}
-            for axis, label in named.items():
-                options = {str(k): v for k, v in self.grid[axis].items()}[label] or {}
-                preset = options.get("preset", preset)
-                overrides = merge(overrides, _without_preset(options))
-            read = {} if preset is None else read_config(preset)
-            yield Cell(named, (read, rest, overrides))
+            chosen = [{str(k): v for k, v in self.grid[a].items()}[named[a]] or {} for a in named]
+            chosen += [without(o, "where") for o in self.also if stands_for(o["where"], named)]
+            presets = [layer["preset"] for layer in (base, *chosen) if "preset" in layer]
+            read = read_config(presets[-1]) if presets else {}
+            own = functools.reduce(merge, (without(layer, "preset") for layer in chosen))
+            yield Cell(named, (read, without(base, "preset"), own))
 
-    def _is_excluded(self, cell: Cell) -> bool:
-        return any(
-            all(cell.labels[axis] == str(label) for axis, label in out.items())
-            for out in self.exclude
-        )
-
-    def _check_exclude(self) -> None:
+    def _check_cells(self) -> None:
+        """Raise ``UsageError`` where ``exclude`` or ``also`` names no cell."""
         for out in self.exclude:
-            if not isinstance(out, Mapping) or not out:
-                raise UsageError(f"exclude must list labels by axis, not {shown(out)}")
-            for axis, label in out.items():
-                if str(label) not in self.axes.get(axis, ()):
-                    raise UsageError(f"exclude names {axis}: {shown(label)}, which must be a label")
+            check_where("exclude", out, self.axes)
+        for options in self.also:
+            where = options.get("where") if isinstance(options, Mapping) else None
+            check_where("also", where, self.axes)
         if not self.cells:
             raise UsageError("exclude leaves no cell; drop some of it")
 
@@ -212,35 +177,4 @@ def load_study(name: str) -> tuple[str, Study]:
 
 def settings_of(experiment: Experiment) -> dict[str, Any]:
     """Return a run's options as a mapping, less where it is kept."""
-    from ssmrl.train.config import to_mapping
-
     return to_mapping(dataclasses.replace(experiment, run_dir=None))
-
-
-def _without_preset(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key != "preset"}
-
-
-def _check_grid(grid: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` unless labels are names of files, and each of one axis only."""
-    seen: dict[str, str] = {}
-    for axis, options in grid.items():
-        if not isinstance(options, Mapping) or not options:
-            raise UsageError(f"grid.{axis} must map labels to options, not {shown(options)}")
-        for label, option in options.items():
-            if isinstance(label, bool) or not re.fullmatch(r"[\w.+]+(-[\w.+]+)*", str(label)):
-                raise UsageError(
-                    f"grid.{axis} has the label {shown(label)}; name it by letters, digits, _ . + -"
-                )
-            if not isinstance(option, Mapping | None):
-                raise UsageError(f"grid.{axis}.{label} must be a group, not {shown(option)}")
-            if str(label) in seen:
-                raise UsageError(
-                    f"grid.{axis} and grid.{seen[str(label)]} both have the label {str(label)!r}; "
-                    "rename one"
-                )
-            seen[str(label)] = axis
-    names = ["-".join(map(str, labels)) for labels in itertools.product(*grid.values())]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"grid has two cells that are called {name!r}; rename a label")

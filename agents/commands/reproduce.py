@@ -9,9 +9,10 @@ from pathlib import Path
 from agents.commands import train
 from agents.estimate import ONCE, Paces
 from agents.experiment import Experiment
+from agents.grid import Cell
 from agents.results_folder import ResultsFolder, check_same
 from agents.run import console
-from agents.study import Cell, Study, experiment_names, load_study
+from agents.study import Study, experiment_names, load_study
 from ssmrl.errors import TrainingError, UsageError
 from ssmrl.foreign import foreign
 from ssmrl.train.config import check_within

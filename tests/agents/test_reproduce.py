@@ -243,6 +243,17 @@ def test_committed_experiments_are_sound(name):
         assert cell.experiment(study.seeds, Path("runs")).env.name in known
 
 
+def test_options_of_single_cells(tmp_path):
+    """What a memory needs at one length only, and others do not know."""
+    also = "also:\n- {where: {rate: high}, memory: {num_layers: 3}, ppo: {gamma: 0.5}}\nseeds: 2"
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("seeds: 2", also))
+    _, study = load_study(str(tmp_path / "tiny.yaml"))
+    low, high = (cell.experiment(2, tmp_path) for cell in study.cells)
+    assert (low.memory.num_layers, high.memory.num_layers) == (2, 3)
+    assert (low.agent_config.gamma, high.agent_config.gamma) == (0.9, 0.5)
+    assert high.agent_config.learning_rate == 1e-2
+
+
 def test_choosing_cells():
     _, study = load_study("paper/popgym_hard")
     names = lambda *only: [cell.name for cell in study.chosen(only)]  # noqa: E731

@@ -36,6 +36,7 @@ CHANGES: dict[str, tuple[str, str, str]] = {
     "label-twice": ("    mlp:", "    s5:", "'s5' is given twice"),
     "label-in-two-axes": ("    first:", "    s5:", "env.*memory.*'s5'"),
     "label-is-path": ("    first:", "    a/b:", "'a/b'"),
+    "label-has-dash": ("    first:", "    a-b:", "'a-b'"),
     "label-is-flag": ("    first:", "    yes:", "True"),
     "axis-is-list": ("{env: {name: popgym/RepeatFirstEasy}}", "[1]", r"grid\.env\.first.*\[1\]"),
     "measure": ("mmer", "mmre", "'mmre'.*'mmer'"),
@@ -52,6 +53,9 @@ CHANGES: dict[str, tuple[str, str, str]] = {
     "divisor-0": ("seeds: 2", "aggregate: {over: env, divide_by: {first: 0}}", "divide_by.*first"),
     "exclude": ("seeds: 2", "exclude: [{memory: gru}]", "exclude.*'gru'"),
     "exclude-all": ("seeds: 2", "exclude: [{env: first}]", "exclude"),
+    "also": ("seeds: 2", "also: [{where: {env: frist}, seed: 3}]", "also.*'frist'.*'first'"),
+    "also-nowhere": ("seeds: 2", "also: [{seed: 3}]", "also.*None"),
+    "also-option": ("seeds: 2", "also: [{where: {env: first}, sede: 3}]", "'s5-first'.*'sede'"),
     "exclude-text": ("seeds: 2", "exclude: [s5]", "exclude.*'s5'"),
 }
 FILE = {"mine.yaml": SOUND}
