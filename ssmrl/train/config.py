@@ -117,6 +117,20 @@ def check_unless_none(prefix: str, config: Any, *names: str) -> None:
     check_above_zero(prefix, config, *(n for n in names if getattr(config, n) is not None))
 
 
+def check_not_negative(prefix: str, config: Any, *names: str) -> None:
+    """Raise ``UsageError`` for the first of the fields that is below 0."""
+    for name in names:
+        if getattr(config, name) < 0:
+            raise UsageError(f"{prefix}{name} must not be below 0, but is {getattr(config, name)}")
+
+
+def check_shares(prefix: str, config: Any, *names: str) -> None:
+    """Raise ``UsageError`` for the first of the fields that does not lie in 0..1."""
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise UsageError(f"{prefix}{name} must lie in 0..1, not {getattr(config, name)}")
+
+
 def check_within(name: str, value: int, least: int, most: int = 2**31 - 1) -> None:
     """Raise ``UsageError`` unless a number lies from ``least`` to ``most``."""
     if not least <= value <= most:
