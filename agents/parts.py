@@ -38,6 +38,13 @@ class NetworkConfig:
     head_sizes: tuple[int, ...] = (128, 128)  # layers of each head after the memory
     compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers but GRU's and MLP's
 
+    def make_network(self, action_size: int, **parts: Any) -> ActorCritic:
+        """Return a network of ``parts``: memory, action_head, encoder, head_sizes and dtype.
+
+        ``action_size`` is the length of the vectors that stand for actions.
+        """
+        return ActorCritic(**parts)
+
     def check_network(self, prefix: str) -> None:
         """Raise ``UsageError`` for layers without units; ``prefix`` is the section's, "ppo."."""
         for name in ("encoder_sizes", "head_sizes"):
@@ -105,12 +112,13 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> RecurrentPolicy:
         check_shapes(
             remembering, (spaces.encoded_size(env.observation_space), *c.encoder_sizes)[-1], dtype
         )
-    network = ActorCritic(
-        remembering,
-        action_head(env.action_space),
-        encoder(env, c.encoder, c.encoder_sizes),
-        c.head_sizes,
-        dtype,
+    network = c.make_network(
+        spaces.encoded_size(env.action_space),
+        memory=remembering,
+        action_head=action_head(env.action_space),
+        encoder=encoder(env, c.encoder, c.encoder_sizes),
+        head_sizes=c.head_sizes,
+        dtype=dtype,
     )
     return RecurrentPolicy(network, c.normalise_observations)
 

@@ -77,3 +77,24 @@ class RewardScale(struct.PyTreeNode):
         moments = self.moments.update(running_TxB)
         last_B = jnp.where(ended_TxB[-1], 0.0, running_TxB[-1])
         return RewardScale(last_B, moments), reward_TxB / moments.deviation
+
+
+class FadingScale(struct.PyTreeNode):
+    """Divides by the root of a fading mean of squares; that of Muesli's advantages."""
+
+    square: jax.Array
+    missing: jax.Array  # weight that no batch has taken yet
+
+    @classmethod
+    def init(cls) -> "FadingScale":
+        """Return the scale of nothing."""
+        return cls(jnp.float32(0), jnp.float32(1))
+
+    def update(self, x: jax.Array, decay: float = 0.99) -> "FadingScale":
+        """Add the mean square of a batch of any shape; those before fade by ``decay``."""
+        square = decay * self.square + (1 - decay) * jnp.square(x).mean()
+        return FadingScale(square, self.missing * decay)
+
+    def __call__(self, x: jax.Array, epsilon: float = 1e-12) -> jax.Array:
+        """Return x / sqrt(mean square), free of the bias towards the zero that it began with."""
+        return x * jax.lax.rsqrt(self.square / (1 - self.missing) + epsilon)
