@@ -37,6 +37,7 @@ from jax.flatten_util import ravel_pytree
 from agents import on_policy
 from agents.on_policy import OnPolicyAgent, OnPolicyConfig, OnPolicyState
 from envs import spaces
+from ssmrl.errors import UsageError
 from ssmrl.nets.muesli import MuesliNetwork
 from ssmrl.rl import cmpo, two_hot
 from ssmrl.rl.descent import descend
@@ -69,12 +70,17 @@ class Config(OnPolicyConfig):
         self.check_on_policy("muesli.")
         check_above_zero("muesli.", self, "cmpo_clip", "largest_bin", "num_samples")
         check_shares("muesli.", self, "retrace_lambda", "target_rate")
+        if self.num_bins % 2 == 0 or self.num_bins < 3:  # the middle one is 0
+            raise UsageError(
+                f"muesli.num_bins must be odd and at least 3, but is {self.num_bins}; "
+                f"{max(3, self.num_bins + 1)} is"
+            )
         weights = ("cmpo", "auxiliary", "value", "reward")
         check_not_negative("muesli.", self, *(f"{name}_coefficient" for name in weights))
 
     def make_network(self, action_size: int, **parts: Any) -> MuesliNetwork:
         """Return a network with a model."""
-        bins = {"num_bins": self.num_bins, "largest_bin": self.largest_bin}
+        bins: dict[str, Any] = {"num_bins": self.num_bins, "largest_bin": self.largest_bin}
         return MuesliNetwork(action_size=action_size, **bins, **parts)
 
 

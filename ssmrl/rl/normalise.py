@@ -87,7 +87,7 @@ class FadingScale(struct.PyTreeNode):
 
     @classmethod
     def init(cls) -> "FadingScale":
-        """Return the scale of nothing."""
+        """Return the scale of nothing, which wants a batch before it is used."""
         return cls(jnp.float32(0), jnp.float32(1))
 
     def update(self, x: jax.Array, decay: float = 0.99) -> "FadingScale":

@@ -1,4 +1,4 @@
-"""Retrace(lambda): off-policy returns that are cut where the policies part, and at episodes' ends."""
+"""Retrace: off-policy returns that are cut where the policies part, and at episodes' ends."""
 
 import chex
 import jax
@@ -37,6 +37,5 @@ def retrace_returns(
     trace_t = jnp.roll(trace_tm1, -1, axis=0)
     decay_t = (gamma * trace_t).astype(error_t.dtype)
     ended_t = terminated_t | truncated_t
-    backwards = (x[::-1, ..., None] for x in (decay_t, error_t))
-    sums = linear_scan(*backwards, ended_t[::-1])
+    sums = linear_scan(decay_t[::-1, ..., None], error_t[::-1, ..., None], ended_t[::-1])
     return q_tm1 + sums[::-1, ..., 0]

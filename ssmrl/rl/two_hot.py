@@ -40,26 +40,25 @@ def mean(logits: jax.Array, bins: jax.Array) -> jax.Array:
 
 
 def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
-    """Return the cross-entropies of distributions over the last axis; the target has no gradient."""
+    """Return the cross-entropies over the last axis; the target has no gradient."""
     return -jnp.sum(jax.lax.stop_gradient(target) * jax.nn.log_softmax(logits), axis=-1)
 
 
 def signed_root(x: jax.Array, linear: float = 1e-3) -> jax.Array:
     """Return sgn(x) (sqrt(|x| + 1) - 1) + linear x; source: Pohlen et al. 2018."""
-    return jnp.sign(x) * (jnp.sqrt(jnp.abs(x) + 1) - 1) + linear * x
+    return x / (jnp.sqrt(jnp.abs(x) + 1) + 1) + linear * x  # the same, without a difference
 
 
 def signed_root_inverse(y: jax.Array, linear: float = 1e-3) -> jax.Array:
     """Return the x whose ``signed_root`` is y.
 
-    With m = |y| and s = sqrt(|x| + 1) it solves linear s^2 + s = m + 1 + linear, in the form of
-    the root that subtracts nothing: in float32 the usual one loses three digits near 0.
+    s = sqrt(|x| + 1) solves linear s^2 + s = |y| + 1 + linear. Then |y| = (s - 1) (1 + linear
+    (s + 1)) and |x| = (s - 1) (s + 1): written so, nothing is subtracted, which would cost three
+    digits near 0.
     """
-    m = jnp.abs(y)
-    root = jnp.sqrt(1 + 4 * linear * (m + 1 + linear))
-    # s - 1 = m / (linear (s + 1) + 1), and |x| = (s - 1) (s + 1)
-    s = 2 * (m + 1 + linear) / (1 + root)
-    return jnp.sign(y) * m * (s + 1) / (linear * (s + 1) + 1)
+    total = jnp.abs(y) + 1 + linear
+    s = 2 * total / (1 + jnp.sqrt(1 + 4 * linear * total))
+    return y * (s + 1) / (linear * (s + 1) + 1)
 
 
 def symlog(x: jax.Array) -> jax.Array:

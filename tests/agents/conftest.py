@@ -3,12 +3,12 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents.cli import main
-from agents.experiment import Experiment, load_experiment
-from agents.ppo import PPO
+from agents.experiment import Experiment, agent_class, load_experiment
 from ssmrl.train.config import parse_overrides
 
 TINY = [
@@ -18,23 +18,31 @@ TINY = [
 SMALL_S5 = ["--memory.num-layers=2", "--memory.state-size=8"]
 
 
-def tiny_experiment(*arguments: str, memory: str = "s5", env: str = "probes:Cue") -> Experiment:
+def tiny_experiment(
+    *arguments: str, agent: str = "ppo", memory: str = "s5", env: str = "probes:Cue"
+) -> Experiment:
     """Return an experiment that compiles in seconds; later arguments win."""
     own = SMALL_S5 if memory == "s5" else []
-    names = [f"--memory.name={memory}", f"--env.name={env}"]
-    return load_experiment(None, parse_overrides([*names, *TINY, *own, *arguments], ["sweep"]))
+    names = [f"--agent={agent}", f"--memory.name={memory}", f"--env.name={env}"]
+    tiny = [option.replace("--ppo.", f"--{agent}.") for option in TINY]
+    return load_experiment(None, parse_overrides([*names, *tiny, *own, *arguments], ["sweep"]))
 
 
 @pytest.fixture(scope="session")
 def make_experiment() -> Callable[..., Experiment]:
-    """Return a function that makes the experiment of a tiny PPO agent on a probe environment."""
+    """Return a function that makes the experiment of a tiny agent, PPO by default, on a probe."""
     return tiny_experiment
 
 
 @pytest.fixture(scope="session")
-def make_agent() -> Callable[..., PPO]:
-    """Return a function that makes a tiny PPO agent on a probe environment."""
-    return lambda *arguments, **names: PPO(tiny_experiment(*arguments, **names))
+def make_agent() -> Callable[..., Any]:
+    """Return a function that makes a tiny agent, PPO by default, on a probe environment."""
+
+    def make(*arguments: str, **names: str) -> Any:
+        experiment = tiny_experiment(*arguments, **names)
+        return agent_class(experiment.agent)(experiment)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agents.ppo import PPO
 from ssmrl.report.evaluation import run_episodes
 
 OPTIONS = ("--ppo.normalise-observations", "--ppo.normalise-rewards", "--ppo.target-kl=0.1")
@@ -26,16 +25,25 @@ OPTIONS = ("--ppo.normalise-observations", "--ppo.normalise-rewards", "--ppo.tar
         ("s5", "probes:Cue", ("--ppo.compute-dtype=bfloat16",)),
     ],
 )
-def test_what_is_learnt_has_32_bits(make_experiment, memory, env, options):
+def test_what_is_learnt_has_32_bits(make_agent, memory, env, options):
     """Traced in a program of somebody else's that has 64: what the environment makes may follow."""
+    check_32_bits(lambda: make_agent(*options, memory=memory, env=env))
+
+
+@pytest.mark.parametrize("env", ["probes:TimeLimit", "probes:Continuous", "probes:Factored"])
+def test_what_muesli_learns_has_32_bits(make_agent, env):
+    options = "--muesli.normalise-observations", "--muesli.compute-dtype=bfloat16"
+    check_32_bits(lambda: make_agent(*options, agent="muesli", env=env))
+
+
+def check_32_bits(make):
     with jax.enable_x64(True):
-        agent = PPO(make_experiment(*options, memory=memory, env=env))
+        agent = make()
         state = jax.eval_shape(agent.init, jax.random.key(0))
         after, _ = jax.eval_shape(agent.update, state)
         shapes = [[(x.shape, x.dtype) for x in jax.tree.leaves(tree)] for tree in (state, after)]
         assert shapes[0] == shapes[1]
-        own = (state.params, state.opt_state, state.obs_moments, state.reward_scale, state.hyper)
-        kept = jax.tree.leaves((own, state.actor.memory_state))
+        kept = jax.tree.leaves((state.replace(actor=None), state.actor.memory_state))
         assert not [x for x in kept if x.dtype in (jnp.float64, jnp.int64)]
 
         def play(state, key):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssmrl.rl.normalise import Moments, RewardScale, normalise
+from ssmrl.rl.normalise import FadingScale, Moments, RewardScale, normalise
 
 
 def test_moments_over_batches_are_those_of_all():
@@ -43,3 +43,16 @@ def test_reward_scale_sums_within_episodes_and_across_rollouts():
     np.testing.assert_allclose(scale.running_B, running, rtol=1e-5)
     np.testing.assert_allclose(scale.moments.deviation, np.std(sums), rtol=1e-5)
     np.testing.assert_allclose(scaled, reward[3:] / np.std(sums), rtol=1e-4)
+
+
+def test_fading_scale_by_hand():
+    """Mean squares 4 and 1 with decay .9: (.9 * .1 * 4 + .1 * 1) / (1 - .81); 3 over its root."""
+    scale = FadingScale.init().update(jnp.array([2.0, -2.0]), 0.9)
+    np.testing.assert_allclose(scale(jnp.array(3.0)), 3 / 2, rtol=1e-5)  # free of the first zero
+    scale = scale.update(jnp.array([[1.0, -1.0]]), 0.9)
+    np.testing.assert_allclose(scale(jnp.array(3.0)), 3 / np.sqrt(0.46 / 0.19), rtol=1e-5)
+
+
+def test_fading_scale_of_nothing_but_zeros():
+    scale = FadingScale.init().update(jnp.zeros(4))
+    assert not scale(jnp.zeros(3)).any()
