@@ -167,16 +167,21 @@ class Muesli(OnPolicyAgent):
     def action_values(self, state: TrainState, latent: jax.Array, actions: Any) -> jax.Array:
         """Return the model's q of actions [T, B, N, ...], or of all if None: [T, B, N]."""
 
-        def at_one_time(latent_BxH: jax.Array, actions: Any) -> jax.Array:
-            vectors = jnp.eye(self.network.action_size) if actions is None else self.encode(actions)
-            vectors = vectors.reshape(-1, *vectors.shape[-2:])  # [1 or B, N, A]
-            reward, value = self.network.apply(
-                state.params, latent_BxH[:, None], vectors, method="look_ahead"
-            )
+        if actions is None:
+            size, num_steps = self.network.action_size, len(latent)
+            vectors = jnp.broadcast_to(jnp.eye(size), (num_steps, 1, size, size))
+        else:
+            vectors = self.encode(actions)
+
+        def at_one_time(moment: tuple[jax.Array, jax.Array]) -> jax.Array:
+            latent_BxH, vectors_BxNxA = moment
+            seen = latent_BxH[:, None], vectors_BxNxA
+            reward, value = self.network.apply(state.params, *seen, method="look_ahead")
             return reward + state.hyper.gamma * value
 
-        # One time after the other: N times a roll-out's activations would be much at once.
-        return jax.lax.map(lambda x: at_one_time(*x), (latent, actions))
+        # So many times together that activations need no more room than those of a roll-out do.
+        together = max(1, len(latent) // vectors.shape[-2])
+        return jax.lax.map(at_one_time, (latent, vectors), batch_size=together)
 
     def encode(self, actions: jax.Array) -> jax.Array:
         """Return actions of any batch shape as vectors, [..., A]."""

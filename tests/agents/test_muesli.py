@@ -256,10 +256,9 @@ def test_values_of_a_chain_that_terminates(make_agent):
 @pytest.mark.parametrize(
     ("env", "kind", "updates", "least"),
     [
-        ("probes:Action", "mlp", 30, 1),
         ("probes:Continuous", "mlp", 100, -0.05),
         ("probes:Factored", "mlp", 60, 1.9),
-        ("probes:Cue", "gru", 60, 1),
+        ("probes:Cue", "gru", 100, 1),
     ],
 )
 def test_learns(make_agent, env, kind, updates, least):
