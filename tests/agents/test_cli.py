@@ -83,6 +83,7 @@ def test_render(finished, capsys, tmp_path):
         ("envs", "popgym/RepeatPreviousEasy"),
         ("memories", "s5"),
         ("agents", "ppo"),
+        ("agents", "muesli"),
         ("configs", "paper/popgym"),
     ],
 )

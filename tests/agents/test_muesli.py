@@ -7,7 +7,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from agents.cli import main
-from agents.muesli import Config
+from agents.experiment import load_experiment
+from agents.muesli import Config, Muesli
 from agents.parts import play_episodes
 from agents.player import load
 from agents.run import load_run
@@ -15,6 +16,7 @@ from ssmrl import memory
 from ssmrl.errors import UsageError
 from ssmrl.rl import two_hot
 from ssmrl.train.chunk import Chunk, init_seeds
+from ssmrl.train.config import parse_overrides
 
 FEW_BINS = "--muesli.num-bins=9", "--muesli.largest-bin=4"
 
@@ -264,6 +266,42 @@ def test_values_of_a_chain_that_terminates(make_agent):
 def test_learns(make_agent, env, kind, updates, least):
     agent = make_agent(*FAST, agent="muesli", memory=kind, env=env)
     assert greedy_return(agent, learn(agent, updates)) >= least
+
+
+QUICK = [
+    "--agent=muesli", "--muesli.num-epochs=4", "--muesli.num-bins=41", "--muesli.largest-bin=20",
+    "--muesli.encoder-sizes=64", "--muesli.head-sizes=64", "--num-seeds=3",
+    "--muesli.anneal-learning-rate",
+]  # fmt: skip
+REPEAT = [
+    "--muesli.learning-rate=2e-3", "--muesli.num-steps=104", "--muesli.gamma=0.9",
+    "--muesli.retrace-lambda=0.9", "--total-steps=250_000",
+]  # fmt: skip
+PENDULUM = [
+    "--env.name=Pendulum-v1", "--memory.name=mlp", "--muesli.learning-rate=1e-3",
+    "--muesli.num-envs=32", "--muesli.num-steps=100", "--muesli.gamma=0.95",
+    "--total-steps=250_000",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "words", "least"),
+    [
+        ("muesli", ["--num-seeds=3"], 350),  # at random 22, measured 424 to 500
+        ("quickstart", [*QUICK, *REPEAT], 0.8),  # at random -0.5, measured 0.99
+        ("quickstart", [*QUICK, *PENDULUM], -400),  # at random -1200, measured -200
+    ],
+)
+def test_learns_in_earnest(config, words, least):
+    """A pole, a card of three steps ago and a torque: the mean of three seeds."""
+    experiment = load_experiment(config, parse_overrides(words))
+    agent = Muesli(experiment)
+    state, _, broken = Chunk(agent, 3)(init_seeds(agent, 0, 3), agent.num_updates)
+    assert not broken.any()
+    for _, episodes in play_episodes(agent, state, range(3), 64, seed=0, max_steps=1_000):
+        assert episodes.finished.all()
+        assert episodes.returns.mean() > least
 
 
 def test_a_run_resumes_evaluates_and_plays(tmp_path, capsys):
