@@ -166,7 +166,6 @@ class Muesli(OnPolicyAgent):
 
     def action_values(self, state: TrainState, latent: jax.Array, actions: Any) -> jax.Array:
         """Return the model's q of actions [T, B, N, ...], or of all if None: [T, B, N]."""
-
         if actions is None:
             size, num_steps = self.network.action_size, len(latent)
             vectors = jnp.broadcast_to(jnp.eye(size), (num_steps, 1, size, size))

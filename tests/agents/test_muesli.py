@@ -173,7 +173,7 @@ def test_every_memory(make_agent, name):
 
 
 def test_seed_inside_a_vmap_equals_the_seed_alone(make_agent):
-    agent = make_agent(*FEW_BINS, agent="muesli", memory="mlp", env="probes:Factored")
+    agent = make_agent(*FEW_BINS, agent="muesli", memory="mlp", env="probes:Action")
     together, _, _ = Chunk(agent, 2)(init_seeds(agent, 0, 2), 2)
     alone, _, _ = Chunk(agent, 1)(init_seeds(agent, 1, 1), 2)
     for a, b in zip(*map(jax.tree.leaves, (together.online, alone.online)), strict=True):
@@ -280,7 +280,7 @@ REPEAT = [
 PENDULUM = [
     "--env.name=Pendulum-v1", "--memory.name=mlp", "--muesli.learning-rate=1e-3",
     "--muesli.num-envs=32", "--muesli.num-steps=100", "--muesli.gamma=0.95",
-    "--total-steps=250_000",
+    "--muesli.auxiliary-coefficient=1", "--total-steps=250_000",
 ]  # fmt: skip
 
 
@@ -308,6 +308,7 @@ def test_a_run_resumes_evaluates_and_plays(tmp_path, capsys):
     path = tmp_path / "run"
     words = [
         "--muesli.num-envs=4", "--muesli.num-steps=60", "--muesli.encoder-sizes=8",
+        "--muesli.num-minibatches=2", "--env.name=probes:Cue",
         "--muesli.head-sizes=8", "--memory.features=8", "--memory.name=mlp", "--eval-episodes=4",
         "--total-steps=480", f"--run-dir={path}", "--agent=muesli", *FEW_BINS,
     ]  # fmt: skip
@@ -321,4 +322,4 @@ def test_a_run_resumes_evaluates_and_plays(tmp_path, capsys):
     player = load(path)
     obs = player.observation_space.sample(jax.random.key(0))
     _, action = player.act(player.initial_state(), obs, True)
-    assert action in range(4)
+    assert action in range(2)
