@@ -118,17 +118,14 @@ class Muesli(OnPolicyAgent):
     """The agent: pure functions of a :class:`TrainState`; seeds are ``jax.vmap`` of them."""
 
     Config = Config
+    hyperparameters = staticmethod(Hyperparameters.of)
 
     def init(self, key: jax.Array, hyper: Hyperparameters | None = None) -> TrainState:
         """Return the state before the first update; ``hyper`` overrides the configured numbers."""
         shared = self.begin(key)
         online = jax.tree.map(jnp.copy, shared["params"])
-        hyper = hyper or self.hyperparameters()
+        hyper = hyper or self.hyperparameters(self.config)
         return TrainState(**shared, hyper=hyper, online=online, scale=FadingScale.init())
-
-    def hyperparameters(self) -> Hyperparameters:
-        """Return the configured numbers as arrays."""
-        return Hyperparameters.of(self.config)
 
     def collect(self, state: TrainState) -> tuple[TrainState, Batch]:
         """Roll out by the prior, and let it tell what the actions were worth."""

@@ -182,7 +182,7 @@ def test_seed_inside_a_vmap_equals_the_seed_alone(make_agent):
 
 def test_hyperparameters_can_be_vmapped(make_agent):
     agent = make_agent(*FEW_BINS, agent="muesli", memory="mlp")
-    hyper = jax.tree.map(lambda x: jnp.stack([x, x]), agent.hyperparameters())
+    hyper = jax.tree.map(lambda x: jnp.stack([x, x]), agent.hyperparameters(agent.config))
     hyper = hyper.replace(target_rate=jnp.array([0.0, 1.0]))
     state = jax.vmap(agent.init, in_axes=(None, 0))(jax.random.key(0), hyper)
     new, _ = jax.jit(jax.vmap(agent.update))(state)
