@@ -45,13 +45,6 @@ class NetworkConfig:
         """
         return ActorCritic(**parts)
 
-    def make_network(self, action_size: int, **parts: Any) -> ActorCritic:
-        """Return a network of ``parts``: memory, action_head, encoder, head_sizes and dtype.
-
-        ``action_size`` is the length of the vectors that stand for actions.
-        """
-        return ActorCritic(**parts)
-
     def check_network(self, prefix: str) -> None:
         """Raise ``UsageError`` for layers without units; ``prefix`` is the section's, "ppo."."""
         for name in ("encoder_sizes", "head_sizes"):
