@@ -99,7 +99,7 @@ def play(
     the best arm exceeds that of the arm that was pulled.
     """
     params = env.default_params
-    num_arms, length = env.action_space(params).n, env.curve_length(params)
+    num_arms, length = env.action_space(params).n, int(params.num_episodes)
 
     def pull(carry: Any, key: jax.Array) -> Any:
         state, pulls, paid = carry

@@ -48,7 +48,7 @@ def test_perfect_player_gets_the_optimal_return(name):
     env, params = envs.make(name, num_episodes=4)
     best = greedy(lambda state, task: task.means.argmax())
     told = play_trials(env, params, best, num_steps=4, copies=4000)
-    optimal = optimal_returns(env, params, at_step(told, 0))
+    optimal = optimal_returns(env, at_step(told, 0))
     gap = told.reward.mean(axis=1) - optimal
     assert gap.mean() == pytest.approx(0, abs=4 * standard_error(gap))
     assert optimal.mean() == pytest.approx(ONE_PULL[name][1], abs=4 * standard_error(optimal))
@@ -94,7 +94,7 @@ def test_restless_returns():
     best = greedy(lambda state, task: state.means.argmax())
     told = play_trials(env, params, best, num_steps=20, copies=500)
     returns = told.reward.sum(axis=1)
-    optimal = float(env.optimal_return(params))
+    optimal = float(env.env.optimal_return(params.inner))
     assert returns.mean() == pytest.approx(optimal, abs=4 * standard_error(returns))
     assert optimal == pytest.approx(20 * 1.5388, abs=1e-2)
 

@@ -80,7 +80,7 @@ def test_perfect_player_always_finds_the_goal(split):
     env, params = envs.make("meta/DarkRoom", num_episodes=2, split=split)
     best = greedy(lambda state, task: towards(state, task.goal))
     told = play_trials(env, params, best, num_steps=16, copies=300)
-    assert (optimal_returns(env, params, at_step(told, 0)) == 1).all()
+    assert (optimal_returns(env, at_step(told, 0)) == 1).all()
     first = told.episode_done.argmax(axis=1)
     assert (told.inner_return[np.arange(300), first] == 1).all()
     assert told.over.any(axis=1).all()
@@ -93,7 +93,7 @@ def test_goal_pays_at_every_step_where_it_ends_nothing():
     told = play_trials(env, params, best, num_steps=40, copies=300)
     assert (told.episode_done.nonzero()[1] % 20 == 19).all()
     returns = told.inner_return[:, [19, 39]]
-    assert (optimal_returns(env, params, at_step(told, 0)) == returns.T).all()
+    assert (optimal_returns(env, at_step(told, 0)) == returns.T).all()
     assert set(np.unique(returns)) == {*range(13, 21)}  # a corner is 8 steps away; the middle 1
 
 
@@ -157,7 +157,7 @@ def test_key_to_door_perfect_player(max_steps, most):
 
     told = play_trials(env, params, greedy(best), num_steps=max_steps, copies=2000)
     found = told.inner_return[np.arange(2000), told.over.argmax(axis=1)]
-    gap = found - optimal_returns(env, params, at_step(told, 0))
+    gap = found - optimal_returns(env, at_step(told, 0))
     assert gap.mean() == pytest.approx(0, abs=4 * standard_error(gap) + 1e-6)
     assert most is None or (found == most).all()
 

@@ -92,7 +92,7 @@ def test_perfect_player_gets_the_optimal_return(maze):
         return left.argmin()
 
     found = play(env, params, best)[0].sum(axis=1)
-    optimal = float(env.optimal_return(params))
+    optimal = float(env.env.optimal_return(params.inner))
     assert found.mean() == pytest.approx(optimal, abs=4 * standard_error(found))
     assert optimal == pytest.approx(330, abs=1)
 

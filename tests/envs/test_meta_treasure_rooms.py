@@ -66,7 +66,7 @@ def test_perfect_player_gets_the_optimal_return():
         return jax.vmap(worth)(jnp.arange(5)).argmax()
 
     told = play_trials(env, params, best, num_steps=9, copies=8)
-    optimal = optimal_returns(env, params, at_step(told, 0))
+    optimal = optimal_returns(env, at_step(told, 0))
     np.testing.assert_allclose(told.inner_return[:, -1], optimal, atol=1e-5)
     assert optimal.min() >= 0
     assert optimal.std() > 0.3

@@ -40,10 +40,9 @@ def play_trials(env, params, policy, num_steps, copies, seed=0):
     return Trials(*jax.tree.map(np.asarray, jax.jit(jax.vmap(trial))(keys)))
 
 
-def optimal_returns(env, params, tasks):
+def optimal_returns(env, tasks):
     """Return the best expected return of an inner episode of each task: array [copies]."""
-    one = lambda task: env.optimal_return(params.replace(inner=task))  # noqa: E731
-    return np.asarray(jax.jit(jax.vmap(one))(tasks))
+    return np.asarray(jax.jit(jax.vmap(env.env.optimal_return))(tasks))
 
 
 def at_step(told, step):
