@@ -155,7 +155,7 @@ def play_episodes(
             return memory_state, action
 
         memory_state = agent.initial_memory(episodes)
-        how = (memory_state, key, max_steps, num_inner, kind.forgets)
+        how = (memory_state, key, max_steps, num_inner, kind.forgets, env.without_past)
         return run_episodes(env.reset, env.step, act, *how)
 
     if len(trained) == 1:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from envs.meta.mixture import Mixture
 from envs.meta.trial import Trial
 from envs.spaces import Space
+from envs.wrappers.append import without_past
 from envs.wrappers.base import find
 from envs.wrappers.layout import (
     ImagePlace,
@@ -86,6 +87,10 @@ class VectorEnv:
         keys = jax.random.split(key, self.num)
         step = jax.vmap(self.env.step, in_axes=(0, 0, 0, None))
         return step(keys, state, action, self.params)
+
+    def without_past(self, obs: jax.Array) -> jax.Array:
+        """Return observations [B, D] that tell no previous action or reward."""
+        return without_past(self.env, self.params, obs)
 
     def sample_actions(self, key: jax.Array) -> jax.Array:
         """Return random actions [B, ...]."""

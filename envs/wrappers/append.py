@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from envs.spaces import Box, Tuple, encode, encoded_size, encoded_space
 from envs.wrappers.base import Transition, Wrapper
+from envs.wrappers.transform import FlattenObservation
 from ssmrl.errors import UsageError
 
 
@@ -110,3 +111,18 @@ class StartFlag(_Append):
     def after_step(self, action: Any, reward: jax.Array, params: Any) -> jax.Array:
         """Return a zero [1]."""
         return jnp.zeros(1)
+
+
+def without_past(env: Any, params: Any, obs: jax.Array) -> jax.Array:
+    """Return observations [..., D] with all that was appended as it is at an episode's start.
+
+    That is what the wrappers of this file around ``env`` append above ``FlattenObservation``.
+    """
+    end = obs.shape[-1]
+    while isinstance(env, Wrapper) and not isinstance(env, FlattenObservation):
+        if isinstance(env, _Append):
+            appended = env.at_start(params)
+            obs = obs.at[..., end - appended.size : end].set(appended)
+            end -= appended.size
+        env = env.env
+    return obs

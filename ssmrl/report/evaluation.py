@@ -26,13 +26,15 @@ def run_episodes(
     max_steps: int,
     num_inner: int = 0,
     forget: jax.Array | bool = False,
+    without_past: Callable[[jax.Array], jax.Array] = lambda obs: obs,
 ) -> Episodes:
     """Play one episode in every environment, at most ``max_steps`` long: it may go on for ever.
 
     ``reset(key)`` and ``step(key, state, action)`` drive all environments; ``act(memory_state,
     obs, start, key)`` returns the next memory state and the actions. Where an episode is a trial,
     ``info`` tells of its inner episodes, of which the first ``num_inner`` are kept; with
-    ``forget`` each of them is a start to the memory.
+    ``forget`` each of them is a start to the memory, and to the agent, which sees its first
+    observation through ``without_past``.
     """
     key, key_reset = jax.random.split(key)
     obs, env_state = reset(key_reset)
@@ -51,7 +53,13 @@ def run_episodes(
         memory_state, action = act(memory_state, obs, start, key_act)
         obs, env_state, _, terminated, truncated, info = step(key_env, env_state, action)
         ended = terminated | truncated
-        start = ended | (forget & info["episode_done"]) if num_inner else ended
+        start = ended
+        if num_inner:
+            forgets = forget & info["episode_done"]
+            start = ended | forgets
+            obs = jnp.where(
+                jnp.expand_dims(forgets, tuple(range(1, obs.ndim))), without_past(obs), obs
+            )
         episodes = _add(episodes, info, ended)
         return env_state, obs, start, memory_state, key, episodes, steps + 1
 

@@ -255,7 +255,7 @@ def test_values_of_a_chain_that_terminates(make_agent):
     [
         ("probes:Continuous", "mlp", 100, -0.05),
         ("probes:Factored", "mlp", 60, 1.9),
-        ("probes:Cue", "gru", 100, 1),
+        ("probes:Cue", "gru", 220, 1),  # three seeds needed 40 to 160
     ],
 )
 def test_learns(make_agent, env, kind, updates, least):

@@ -10,6 +10,7 @@ from tiny_env import Echo, Tiny, TinyParams
 
 import envs
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete
+from envs.vector import VectorEnv
 from envs.wrappers import (
     EpisodeStatistics,
     FlattenObservation,
@@ -230,3 +231,14 @@ def test_start_flag_follows_every_end_in_a_compiled_batch():
 def test_every_kind_of_environment_passes_the_check_when_wrapped(name):
     env, params = envs.make(name)
     envs.check_environment(envs.wrap(env, previous_reward=True), params)
+
+
+def test_what_was_appended_can_be_taken_back_to_a_start():
+    env, params = envs.make("CartPole-v1")
+    vector = VectorEnv(envs.wrap(env, previous_reward=True), params, 3)
+    first, state = vector.reset(jax.random.key(0))
+    later = vector.step(jax.random.key(1), state, jnp.ones(3, int))[0]
+    np.testing.assert_array_equal(vector.without_past(first), first)
+    assert (later[:, 4:] != first[:, 4:]).any(axis=1).all()
+    expected = jnp.concatenate([later[:, :4], first[:, 4:]], axis=1)
+    np.testing.assert_array_equal(vector.without_past(later), expected)
