@@ -15,7 +15,8 @@ class Events:
     """
 
     def __init__(self, folder: Path, purge_step: int):
-        self._writer = EventsWriter(str(folder / "events"))
+        number = len(list(folder.glob("events.out.tfevents.*")))  # else one of this second is lost
+        self._writer = EventsWriter(str(folder / "events"), f".{number}")
         session = SessionLog(status=SessionLog.START)
         self._write(Event(step=purge_step, session_log=session))
 

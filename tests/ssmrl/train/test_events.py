@@ -1,5 +1,7 @@
 """TensorBoard's own reader finds what was added, step by step."""
 
+import time
+
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -44,3 +46,12 @@ def test_a_full_disk_is_met_where_it_is_written_to(tmp_path, monkeypatch):
         events.add_scalar("loss", 0.5, 10)
     monkeypatch.undo()
     events.close()
+
+
+def test_a_run_resumed_within_a_second_keeps_what_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0)
+    for step in (0, 5):
+        events = Events(tmp_path, purge_step=step)
+        events.add_scalar("loss", 1.0, step)
+        events.close()
+    assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 2
