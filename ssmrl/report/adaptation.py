@@ -51,10 +51,9 @@ def table(curves: Mapping[str, Adaptation], optimal: float | None) -> list[str]:
     length = max(len(curve.mean) for curve in curves.values())
     chosen = sorted({round(i) for i in np.geomspace(1, length, SHOWN)})
     wide = max(len(name) for name in curves)
-    lines = [f"{'inner episode':<{wide}} " + "".join(f"{i:>8}" for i in chosen)]
+    lines = [f"{'inner episode':<{wide}} " + "".join(f" {i:>9}" for i in chosen)]
     for name, curve in curves.items():
-        lines.append(f"{name:<{wide}} " + "".join(f"{curve.mean[i - 1]:>8.3f}" for i in chosen))
-    lines[0] = lines[0].ljust(len(lines[-1]))
+        lines.append(f"{name:<{wide}} " + "".join(f" {curve.mean[i - 1]:>9.3f}" for i in chosen))
     if optimal is not None:
         lines.append(f"best possible, the task being known: {optimal:.3f}")
     return lines

@@ -30,3 +30,8 @@ def test_the_table_shows_first_and_last():
     assert lines[0].split()[2:] == ["1", "2", "4", "7", "14", "27", "52", "100"]
     assert lines[1].split() == ["greedy", *(f"{i - 1:.3f}" for i in (1, 2, 4, 7, 14, 27, 52, 100))]
     assert lines[2].endswith("99.500")
+
+
+def test_numbers_of_four_digits_stand_apart():
+    lines = table({"greedy": adaptation(np.full((1, 5, 3), -2000.0))}, optimal=None)
+    assert lines[1].split() == ["greedy", *["-2000.000"] * 3]
