@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from agents.commands.evaluate import suffix_of
 from agents.experiment import Experiment
 from agents.grid import Cell
 from agents.study import Study, settings_of
 from agents.trained import differences
 from ssmrl.errors import UsageError, shown
-from ssmrl.report import results, scores, table
+from ssmrl.report import places, results, scores, table
 from ssmrl.train.disk import locked, write_whole
 from ssmrl.train.run_folder import RunFolder
 
@@ -46,8 +47,10 @@ class ResultsFolder:
 
         Raises ``UsageError`` where a seed has no return of the experiment's measure.
         """
-        left = scores.record(folder, self._study.evaluate)
-        returns = left["scores"][self._study.score]
+        there = self._study.places(cell)
+        suffixes = {name: suffix_of(place) for name, place in there.items()}
+        left = scores.record(folder, self._study.evaluate, suffixes)
+        returns = self._returns(left)
         if len(returns) != experiment.num_seeds or None in returns:
             raise UsageError(
                 f"cell {cell.name!r}: not every seed has a return by {self._study.score}; raise "
@@ -91,14 +94,17 @@ class ResultsFolder:
     def _summarise(self, records: Mapping[str, Any]) -> tuple[dict[str, Any], list]:
         study, aggregate = self._study, self._study.aggregate
         beside = functools.partial(_beside, study)
-        found = [results.result(record, study.score, beside) for record in records.values()]
+        found = [
+            results.result(record, study.score, self._returns(record), beside)
+            for record in records.values()
+        ]
         lines: list[dict[str, Any]] = []
         if aggregate is not None:
             labels = study.axes[aggregate.over]
             divide_by = {str(label): float(d) for label, d in aggregate.divide_by.items()}
             lines = results.aggregates(found, aggregate.over, divide_by, labels, beside)
         sources = dict.fromkeys((entry.name, entry.source) for entry in study.published)
-        summary = {
+        summary: dict[str, Any] = {
             "title": study.title,
             "command": f"ssmrl reproduce {self._name}",
             "cells": len(study.cells),
@@ -107,9 +113,19 @@ class ResultsFolder:
             "divided": {} if aggregate is None else dict(aggregate.divide_by),
             "sources": [list(pair) for pair in sources],
         }
+        told = [*records.values()]
+        if places.has_more(told):
+            summary["places"] = places.lines(told, self._kind)
         return summary, found
 
+    def _returns(self, record: Mapping[str, Any]) -> list[Any]:
+        """Return what the table is of, one a seed."""
+        place = self._study.place
+        told = record["scores"] if place is None else scores.scores_of(record["elsewhere"][place])
+        return told.get(self._study.score, [])
+
     def _draw(self, records: Mapping[str, Any]) -> None:
+        from ssmrl.report.adaptation import plot_adaptations
         from ssmrl.report.plot import Curve, plot_panels
 
         axes = list(self._study.axes)
@@ -122,6 +138,15 @@ class ResultsFolder:
             curve = (others or "return", record["curve"]["steps"], returns)
             panels.setdefault(labels[panel_axis], []).append(curve)
         plot_panels(panels, self.path / "curves.png")
+        adaptations = {name: dict(places.curves(r, self._kind)) for name, r in records.items()}
+        adaptations = {name: curves for name, curves in adaptations.items() if curves}
+        if adaptations:
+            plot_adaptations(adaptations, self.path / "adaptation.png")
+
+    @property
+    def _kind(self) -> str:
+        """How agents play of whom the table tells."""
+        return "sampled" if self._study.score.startswith("sampled") else "greedy"
 
     def _file(self, cell: Cell) -> Path:
         return self.path / "cells" / f"{cell.name}.json"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.experiment import Experiment, config_folder, read_config, yaml_names
+from agents.experiment import EnvConfig, Experiment, config_folder, read_config, yaml_names
 from agents.grid import Cell, check_grid, check_where, stands_for, without
 from agents.published import Published
 from ssmrl.errors import UsageError, shown
@@ -44,6 +44,9 @@ class Study:
         seeds: trained side by side in every cell
         measure: which return the table is of; beside it, what runs took that is to be shown
         evaluate: play episodes with the trained agents, which needs one more program
+        elsewhere: places by name, options of the section env, where trained agents play too: longer
+            trials, tasks that are held out; with ``where``, those of some cells
+        place: one of those, which the return of the table is of; by default where it was trained
         published: what others reached
         aggregate: an axis over which scores are averaged, too
     """
@@ -56,6 +59,8 @@ class Study:
     seeds: int = 5
     measure: tuple[str, ...] = ("mmer",)
     evaluate: bool = True
+    elsewhere: dict[str, Any] = field(default_factory=dict)
+    place: str | None = None
     published: tuple[Published, ...] = ()
     aggregate: Aggregate | None = None
 
@@ -73,10 +78,11 @@ class Study:
                 )
         if sum(measure in RETURNS for measure in self.measure) != 1:
             raise UsageError(f"measure must name one of {', '.join(RETURNS)}, not {self.measure}")
-        if self.score != "mmer" and not self.evaluate:
+        if not self.evaluate and (self.score != "mmer" or self.elsewhere):
             raise UsageError(f"measure {self.score!r} is an evaluation's; drop evaluate: false")
         check_grid(self.grid)
         self._check_cells()
+        self._check_places()
         over = self.aggregate.over if self.aggregate else None
         if over is not None and over not in self.axes:
             raise UsageError(f"aggregate.over={over!r} is no axis{did_you_mean(over, self.axes)}")
@@ -100,6 +106,14 @@ class Study:
         """All cells, the first axis changing slowest."""
         excluded = lambda cell: any(stands_for(out, cell.labels) for out in self.exclude)  # noqa: E731
         return [cell for cell in self._product() if not excluded(cell)]
+
+    def places(self, cell: Cell) -> dict[str, dict[str, Any]]:
+        """Return where else the cell's agents play: options of the section env, by name."""
+        return {
+            name: without(place, "where")
+            for name, place in self.elsewhere.items()
+            if stands_for(place.get("where", {}), cell.labels)
+        }
 
     def chosen(self, only: Sequence[str] | None) -> list[Cell]:
         """Return the cells that ``only`` names, by cell or by labels: one of each axis named.
@@ -141,6 +155,22 @@ class Study:
             check_where("also", where, self.axes)
         if not self.cells:
             raise UsageError("exclude leaves no cell; drop some of it")
+
+    def _check_places(self) -> None:
+        """Raise ``UsageError`` where ``elsewhere`` or ``place`` is none."""
+        for name, place in self.elsewhere.items():
+            if not isinstance(place, Mapping):
+                raise UsageError(f"elsewhere.{name} must be a group, not {shown(place)}")
+            from_mapping(EnvConfig, without(place, "where"))
+            if "where" in place:
+                check_where(f"elsewhere.{name}", place["where"], self.axes)
+        if self.place is None:
+            return
+        if self.place not in self.elsewhere:
+            hint = did_you_mean(self.place, self.elsewhere)
+            raise UsageError(f"place {shown(self.place)} is not among elsewhere{hint}")
+        if self.score == "mmer":
+            raise UsageError(f"place {shown(self.place)} needs a measure that is played, not mmer")
 
     def _check_divisors(self, aggregate: Aggregate) -> None:
         labels, given = self.axes[aggregate.over], aggregate.divide_by

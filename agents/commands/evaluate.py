@@ -46,7 +46,7 @@ def evaluate(
     suffix = ""
     if elsewhere:
         experiment, agent = _moved(experiment, agent, elsewhere)
-        suffix = f"-{_label(elsewhere)}"
+        suffix = suffix_of(elsewhere)
     with room_on_disk(folder.path, "make space and evaluate again"):
         evaluate_state(experiment, agent, state, folder, seed, suffix)
     return 0
@@ -147,11 +147,11 @@ def _sized(space: Any) -> str:
     return f"{type(space).__name__} of {encoded_size(space)} numbers"
 
 
-def _label(settings: Mapping[str, Any]) -> str:
-    """Return what sets an evaluation apart, for a file's name."""
+def suffix_of(settings: Mapping[str, Any]) -> str:
+    """Return what sets the files of an evaluation elsewhere apart."""
     flat = {**settings, **settings.get("params", {})}
     parts = [f"{key}={value}" for key, value in sorted(flat.items()) if key != "params"]
-    return re.sub(r"[^\w.=,-]+", "-", ",".join(parts))[:100]
+    return "-" + re.sub(r"[^\w.=,-]+", "-", ",".join(parts))[:100]
 
 
 def _by_member(groups: Mapping[str, slice], played: Episodes) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from agents.commands import train
+from agents.commands import evaluate, train
 from agents.estimate import ONCE, Paces
 from agents.experiment import Experiment
 from agents.grid import Cell
@@ -15,6 +16,7 @@ from agents.run import console
 from agents.study import Study, experiment_names, load_study
 from ssmrl.errors import TrainingError, UsageError
 from ssmrl.foreign import foreign
+from ssmrl.report import scores
 from ssmrl.train.config import check_within
 from ssmrl.train.disk import locked
 from ssmrl.train.run_folder import RunFolder
@@ -195,10 +197,18 @@ def _train_alone(job: Job, cell: Cell, experiment: Experiment, deadline: float |
     else:
         code = train.start_run(experiment, ending)
     if code == 0:
+        _play_elsewhere(job.study.places(cell), folder)
         overhead = time.monotonic() - began - (_seconds(folder) - before)
         job.results.add(cell, experiment, folder, overhead)
         job.results.write(pictures=False)
     return code
+
+
+def _play_elsewhere(places: Mapping[str, Mapping[str, Any]], folder: RunFolder) -> None:
+    for name, settings in places.items():
+        if scores.evaluation(folder, evaluate.suffix_of(settings)) is None:
+            console.print(f"{name}:")
+            evaluate.evaluate(str(folder.path), None, 0, None, settings)
 
 
 def _left(job: Job, cell: Cell, experiment: Experiment) -> int:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ssmrl.report.plot import new_axes, save
+from ssmrl.report.plot import new_axes, panels_of, save, save_small
 
 RESAMPLES = 2000
 SHOWN = 8  # inner episodes in a printed table
@@ -22,19 +23,24 @@ class Adaptation:
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    by_seed: np.ndarray  # [seeds, K]
 
-    def to_mapping(self) -> dict[str, list[float | None]]:
+    def to_mapping(self) -> dict[str, list]:
         """Return lists of numbers for JSON, None where there is none."""
-        return {
-            name: [None if np.isnan(x) else float(x) for x in getattr(self, name)]
-            for name in ("mean", "low", "high")
-        }
+        curves = {name: _listed(getattr(self, name)) for name in ("mean", "low", "high")}
+        return {**curves, "by_seed": [_listed(seed) for seed in self.by_seed]}
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, list]) -> "Adaptation":
+        """Return what ``to_mapping`` made a mapping of."""
+        return cls(**{name: np.array(mapping[name], np.float64) for name in cls.__annotations__})
 
 
 def adaptation(inner_returns: np.ndarray) -> Adaptation:
     """Summarise returns [seeds, trials, K], NaN where an inner episode was not played."""
     returns = np.asarray(inner_returns, np.float64)
-    samples = returns[0] if len(returns) == 1 else _mean(returns, axis=1)
+    by_seed = _mean(returns, axis=1)
+    samples = returns[0] if len(returns) == 1 else by_seed
     counts = np.random.default_rng(0).multinomial(
         len(samples), np.full(len(samples), 1 / len(samples)), size=RESAMPLES
     )
@@ -43,7 +49,7 @@ def adaptation(inner_returns: np.ndarray) -> Adaptation:
     with np.errstate(invalid="ignore"):  # 0/0 where nothing is known
         means = counts @ np.where(known, samples, 0.0) / numbers
     low, high = _percentiles(means)
-    return Adaptation(_mean(samples, axis=0), low, high)
+    return Adaptation(_mean(samples, axis=0), low, high, by_seed)
 
 
 def table(curves: Mapping[str, Adaptation], optimal: float | None) -> list[str]:
@@ -64,6 +70,21 @@ def plot_adaptation(
 ) -> None:
     """Draw return by inner episode, with bands, and the best possible as a dotted line."""
     figure, axes = new_axes("inner episode", "return of the inner episode", title)
+    draw(axes, curves, optimal)
+    save(figure, out)
+
+
+def plot_adaptations(panels: Mapping[str, Mapping[str, Adaptation]], out: Path) -> None:
+    """Draw a panel of curves by inner episode for each title."""
+    figure, grid = panels_of([*panels], 3.6, 2.6)
+    for axes, curves in zip(grid, panels.values(), strict=True):
+        draw(axes, curves, None)
+    figure.supxlabel("inner episode", fontsize=7)
+    save_small(figure, out)
+
+
+def draw(axes: Any, curves: Mapping[str, Adaptation], optimal: float | None) -> None:
+    """Draw the curves into axes, controls dashed, with a legend."""
     for name, curve in curves.items():
         episodes = np.arange(1, len(curve.mean) + 1)
         style = "--" if name in ("random", "memory wiped") else "-"
@@ -73,8 +94,11 @@ def plot_adaptation(
         )
     if optimal is not None:
         axes.axhline(optimal, color="black", linestyle=":", label="best possible")
-    axes.legend(frameon=False)
-    save(figure, out)
+    axes.legend(frameon=False, fontsize=7)
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(x) else float(f"{x:.6g}") for x in values]
 
 
 def _mean(values: np.ndarray, axis: int) -> np.ndarray:

@@ -64,30 +64,44 @@ def save(figure: Figure, out: Path) -> None:
         raise UsageError(f"cannot write picture {str(out)!r}: {error}") from None
 
 
+def panels_of(titles: Sequence[str], width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a panel of so many inches for each title."""
+    columns = min(6, math.ceil(math.sqrt(len(titles))))
+    rows = math.ceil(len(titles) / columns)
+    size = (max(width * columns, 5.0), height * rows + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes, title in zip(grid, titles, strict=False):
+        axes.set_title(title, fontsize=7, parse_math=False)
+        axes.tick_params(labelsize=6)
+        axes.locator_params(nbins=5)
+        axes.grid(alpha=0.3)
+    for axes in grid[len(titles) :]:
+        axes.set_axis_off()
+    return figure, grid[: len(titles)]
+
+
+def save_small(figure: Figure, out: Path) -> None:
+    """Write a picture of few colours, which takes a third of the room."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=90)
+    Image.open(drawn).convert("RGB").quantize(64).save(out, optimize=True)
+
+
 def plot_panels(panels: Mapping[str, Sequence[Curve]], out: Path) -> None:
     """Draw a small panel of learning curves for each title; a band spans the seeds' range.
 
     Colours go by the curves' labels.
     """
-    columns = min(6, math.ceil(math.sqrt(len(panels))))
-    rows = math.ceil(len(panels) / columns)
-    size = (max(2.3 * columns, 5.0), 1.7 * rows + 0.5)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, grid = panels_of([*panels], 2.3, 1.7)
     labels = list(dict.fromkeys(label for curves in panels.values() for label, *_ in curves))
-    for axes, (title, curves) in zip(grid, panels.items(), strict=False):
+    for axes, curves in zip(grid, panels.values(), strict=True):
         for label, steps, returns in curves:
             colour = f"C{labels.index(label) % 10}"
             known, millions = np.ma.masked_invalid(returns), np.asarray(steps) / 1e6
             axes.plot(millions, known.mean(axis=1), color=colour, label=label, linewidth=1)
             low, high = known.min(axis=1), known.max(axis=1)
             axes.fill_between(millions, low, high, alpha=0.2, color=colour, linewidth=0)
-        axes.set_title(title, fontsize=7, parse_math=False)
-        axes.tick_params(labelsize=6)
-        axes.locator_params(nbins=5)
-        axes.grid(alpha=0.3)
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
     lines = {line.get_label(): line for axes in grid for line in axes.get_lines()}
     if len(labels) > 1:
         figure.legend(
@@ -95,9 +109,7 @@ def plot_panels(panels: Mapping[str, Sequence[Curve]], out: Path) -> None:
             ncols=min(len(labels), 5), fontsize=7, frameon=False,
         )  # fmt: skip
     figure.supxlabel("million steps of a seed", fontsize=7)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=90)
-    Image.open(drawn).convert("RGB").quantize(64).save(out, optimize=True)  # a third of the size
+    save_small(figure, out)
 
 
 def curve(

@@ -13,13 +13,14 @@ Record = Mapping[str, Any]  # what stands in a cell's own file
 Beside = Callable[[Mapping[str, str]], list[dict[str, Any]]]  # from labels to published values
 
 
-def result(record: Record, measure: str, beside: Beside) -> dict[str, Any]:
-    """Return a cell's line of results.json: returns, one a seed, by ``measure``, and statistics.
+def result(
+    record: Record, measure: str, returns: Sequence[float], beside: Beside
+) -> dict[str, Any]:
+    """Return a cell's line of results.json: ``returns``, one a seed, by ``measure``, statistics.
 
     ``low`` and ``high`` are the 95 % interval of ``mean``; ``iqm_low`` and ``iqm_high`` that of
     ``iqm``. ``published`` lists what others reached there, each with its source.
     """
-    returns = record["scores"][measure]
     told = ("cell", "labels", "agent", "memory", "env", "steps", "seeds")
     took = ("seconds", "compile_seconds", "peak_memory", "device", "versions")
     return {

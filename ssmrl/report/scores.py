@@ -10,36 +10,44 @@ from ssmrl.errors import UsageError
 from ssmrl.train.rows import Row
 from ssmrl.train.run_folder import RunFolder
 
-RETURNS = ("mmer", "greedy", "sampled")  # one a seed
+PLAYED = ("greedy", "sampled")  # after training
+LAST = "_last"  # of the last inner episode of trials alone
+RETURNS = ("mmer", *PLAYED, *(kind + LAST for kind in PLAYED))  # one a seed
 COSTS = ("seconds", "peak_memory")  # one a run
 POINTS = 100  # of a curve that is kept, at most
 
 
-def record(folder: RunFolder, evaluated: bool = True) -> dict[str, Any]:
-    """Return steps, returns by measure, seconds, memory, device, curve and evaluation of a run.
+def record(
+    folder: RunFolder, evaluated: bool = True, elsewhere: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return steps, returns by measure, seconds, memory, device, curve and evaluations of a run.
 
     ``seconds`` are those of training all seeds side by side, without compiling, which is told
     apart; ``peak_memory`` is what the compiled update needs, in bytes, by the compiler's account.
-    Raises ``UsageError`` where nothing was trained, or its end was not ``evaluated``.
+    ``elsewhere`` are places by name, with what sets their evaluation's file apart. Raises
+    ``UsageError`` where nothing was trained, or its end was not ``evaluated``.
     """
     rows, starts = folder.read_rows(), folder.read_starts()
-    evaluation = _read_evaluation(folder) if evaluated else {}
-    if not rows or (evaluated and evaluation.get("update") != rows[-1]["update"]):
+    suffixes = {"": "", **(elsewhere or {})} if evaluated else {}
+    evaluations = {place: evaluation(folder, suffix) for place, suffix in suffixes.items()}
+    if not rows or None in evaluations.values():
         raise UsageError(
             f"run {str(folder.path)!r} has no evaluation of its end; train it with --resume"
         )
+    home = evaluations.pop("", {}) or {}
     machine = starts[-1] if starts else {}
     versions = ("platform", "jax", "jaxlib", "flax", "python")
     return {
         "steps": rows[-1]["env_steps"],
-        "scores": {"mmer": mmer(rows), **{k: _by_seed(evaluation, k) for k in RETURNS[1:]}},
+        "scores": {"mmer": mmer(rows), **scores_of(home)},
         "seconds": round(rows[-1]["seconds"], 3),
         # Of the first start: what resumes is compiled already, where the cache is kept.
         "compile_seconds": starts[0].get("compile_seconds") if starts else None,
         "peak_memory": machine.get("bytes"),
         "device": machine.get("device"),
         "versions": {name: machine.get(name) for name in versions},
-        "evaluation": evaluation,
+        "evaluation": home,
+        "elsewhere": evaluations,
         "curve": thinned_curve(rows),
     }
 
@@ -80,13 +88,20 @@ def _rounded(value: Any) -> float:
     return float(f"{float(value):.5g}")
 
 
-def _by_seed(evaluation: Mapping[str, Any], kind: str) -> list[float | None]:
-    return evaluation.get(kind, {}).get("by_seed", [])
+def scores_of(evaluation: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """Return the returns of an evaluation by measure, one a seed: those of RETURNS it tells."""
+    found = {kind: evaluation[kind]["by_seed"] for kind in PLAYED if kind in evaluation}
+    curves = evaluation.get("adaptation", {})
+    last = {k + LAST: [seed[-1] for seed in curves[k]["by_seed"]] for k in PLAYED if k in curves}
+    return found | last
 
 
-def _read_evaluation(folder: RunFolder) -> dict[str, Any]:
+def evaluation(folder: RunFolder, suffix: str = "") -> dict[str, Any] | None:
+    """Return what was evaluated of a run's end, or None where nothing was."""
+    rows = folder.read_rows()
     try:
-        found = json.loads((folder.path / "evaluation.json").read_text())
+        found = json.loads((folder.path / f"evaluation{suffix}.json").read_text())
     except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    at_end = isinstance(found, dict) and rows and found.get("update") == rows[-1]["update"]
+    return found if at_end else None

@@ -4,23 +4,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Result = Mapping[str, Any]
-NAMES = {"mmer": "MMER", "greedy": "greedy return", "sampled": "sampled return"}
+NAMES = {
+    "mmer": "MMER",
+    "greedy": "greedy return",
+    "sampled": "sampled return",
+    "greedy_last": "greedy return of the last inner episode",
+    "sampled_last": "sampled return of the last inner episode",
+}
+PLAYED = "the mean return of the trained agent's"
 MEANINGS = {
     "mmer": "the greatest mean return of the episodes of one update in training, of each seed",
-    "greedy": "the mean return of the trained agent's most likely actions, of each seed",
-    "sampled": "the mean return of the trained agent's actions as drawn, of each seed",
+    "greedy": f"{PLAYED} most likely actions, of each seed",
+    "sampled": f"{PLAYED} actions as drawn, of each seed",
+    "greedy_last": f"{PLAYED} most likely actions in a trial's last inner episode, of each seed",
+    "sampled_last": f"{PLAYED} actions as drawn in a trial's last inner episode, of each seed",
 }
+
+PLACES = (
+    "Of trials, returns of single inner episodes: of the first and the last, of the last with "
+    "memory wiped before each, of the last with random actions, and the best possible with the "
+    "task known. Brackets are 95 % bootstrap intervals over seeds."
+)
 
 
 def table(summary: Mapping[str, Any], results: Sequence[Result]) -> str:
     """Return an experiment's page: its cells, its aggregates and the published values' sources.
 
     ``summary`` holds ``title``, ``command``, ``cells`` (how many there are), ``aggregates``,
-    ``divided`` and ``sources`` [(column, text)].
+    ``divided``, ``sources`` [(column, text)] and, where agents played elsewhere, ``places``.
     """
     lines = [f"# {summary['title']}", "", _state(summary, results), ""]
     if results:
         lines += [_made(results), "", *_cells(results), ""]
+    if summary.get("places"):
+        lines += ["## Where agents played", "", PLACES, "", *_places(summary["places"]), ""]
     for heading, parts in _parts(summary["aggregates"]).items():
         lines += [f"## {heading}", ""]
         if summary["divided"]:
@@ -89,6 +106,27 @@ def _cells(results: Sequence[Result]) -> list[str]:
             [*(r["labels"][a] for a in axes), *told, *(_cell(beside.get(c)) for c in columns)]
         )
     return _markdown([*axes, *own, *heads], rows, len(axes))
+
+
+def _places(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    axes = [a for a in lines[0]["labels"] if len({line["labels"][a] for line in lines}) > 1]
+    rows = [
+        [
+            *(line["labels"][a] for a in axes),
+            line["place"],
+            _interval(line["return"]),
+            str(line.get("episodes", "")),
+            *(_interval(line.get(name)) for name in ("first", "last", "wiped", "random")),
+            _short(line.get("optimal")),
+        ]
+        for line in lines
+    ]
+    heads = ["place", "return", "inner episodes", "first", "last", "wiped", "random", "best"]
+    return _markdown([*axes, *heads], rows, len(axes) + 1)
+
+
+def _interval(number: Sequence[float] | None) -> str:
+    return "" if number is None else "{:.3f} [{:.3f}, {:.3f}]".format(*number)
 
 
 def _parts(lines: Sequence[Mapping[str, Any]]) -> dict[str, list]:

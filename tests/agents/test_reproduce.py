@@ -32,6 +32,9 @@ base:
         num_minibatches: 2}
   env: {name: popgym/RepeatFirstEasy}
 seeds: 2
+elsewhere:
+  more decks: {name: popgym/RepeatFirstMedium}
+  fewer steps: {name: popgym/RepeatFirstEasy, where: {rate: high}}
 grid:
   rate:
     low: {ppo: {learning_rate: 1e-3}}
@@ -41,6 +44,7 @@ published:
 - {name: theirs, source: "Someone 2020, table 1", values: {low: 0.25, high: [0.5, 0.1]}}
 - {name: theirs, source: "Someone 2020, table 1", values: 0.4}
 """
+ELSEWHERE = TINY[TINY.index("elsewhere:") : TINY.index("grid:")]
 
 
 def command(folder: Path, *options: str, name: str = "tiny.yaml") -> list[str]:
@@ -103,6 +107,29 @@ def test_results(finished):
     assert f"Two learning rates. 2 of 2 cells are finished; mean over 2: {mean:.3f}" in index
 
 
+def test_agents_play_elsewhere(finished):
+    found = json.loads((finished / "results" / "tiny" / "summary.json").read_text())["places"]
+    assert [(line["labels"]["rate"], line["place"]) for line in found] == [
+        ("low", "as trained"), ("low", "more decks"),
+        ("high", "as trained"), ("high", "more decks"), ("high", "fewer steps"),
+    ]  # fmt: skip
+    run = finished / "runs" / "tiny" / "low"
+    there = json.loads((run / "evaluation-name=popgym-RepeatFirstMedium.json").read_text())
+    mean, low, high = found[1]["return"]
+    assert (mean, [low, high]) == (there["greedy"]["mean"], there["greedy"]["mean_interval"])
+    assert mean != found[0]["return"][0]
+    table = (finished / "results" / "tiny" / "table.md").read_text()
+    assert f"| low | more decks | {mean:.3f} [{low:.3f}, {high:.3f}] |" in table
+
+
+def test_the_return_of_the_table_may_be_of_elsewhere(finished, copy):
+    text = TINY.replace("seeds: 2\n", "seeds: 2\nmeasure: sampled\nplace: more decks\n")
+    (copy / "tiny.yaml").write_text(text)
+    assert main(command(copy)) == 0  # made of what is there
+    there = copy / "runs" / "tiny" / "low" / "evaluation-name=popgym-RepeatFirstMedium.json"
+    assert results_of(copy)[0]["returns"] == json.loads(there.read_text())["sampled"]["by_seed"]
+
+
 def test_a_cell_is_an_ordinary_run(finished):
     folder = RunFolder.open(finished / "runs" / "tiny" / "low")
     rows = folder.read_rows()
@@ -133,7 +160,7 @@ def test_killed_and_stopped_it_ends_with_the_same_table(finished, tmp_path, caps
 
 def test_a_failed_cell_does_not_lose_the_others(tmp_path, capsys):
     bad = "    bad: {env: {name: popgym/RepeatFirst}}\n    low:"
-    text = TINY.replace("seeds: 2", "seeds: 2\nevaluate: false").replace("    low:", bad)
+    text = TINY.replace(ELSEWHERE, "evaluate: false\n").replace("    low:", bad)
     (tmp_path / "tiny.yaml").write_text(text)
     assert main(command(tmp_path)) == 1
     printed = capsys.readouterr()

@@ -56,6 +56,16 @@ CHANGES: dict[str, tuple[str, str, str]] = {
     "also": ("seeds: 2", "also: [{where: {env: frist}, seed: 3}]", "also.*'frist'.*'first'"),
     "also-nowhere": ("seeds: 2", "also: [{seed: 3}]", "also.*None"),
     "also-option": ("seeds: 2", "also: [{where: {env: first}, sede: 3}]", "'s5-first'.*'sede'"),
+    "elsewhere-option": ("seeds: 2", "elsewhere: {far: {nam: x}}", "'nam'.*'name'"),
+    "elsewhere-text": ("seeds: 2", "elsewhere: {far: x}", r"elsewhere\.far.*'x'"),
+    "elsewhere-where": (
+        "seeds: 2",
+        "elsewhere: {far: {where: {env: frist}}}",
+        r"elsewhere\.far.*'frist'.*'first'",
+    ),
+    "elsewhere-not-played": ("seeds: 2", "evaluate: false\nelsewhere: {far: {}}", "evaluate"),
+    "place": ("measure: mmer", "measure: greedy\nelsewhere: {far: {}}\nplace: fra", "'fra'.*'far'"),
+    "place-of-mmer": ("seeds: 2", "elsewhere: {far: {}}\nplace: far", "place 'far'.*mmer"),
     "exclude-text": ("seeds: 2", "exclude: [s5]", "exclude.*'s5'"),
 }
 FILE = {"mine.yaml": SOUND}

@@ -25,7 +25,7 @@ def results() -> list[dict]:
             "seconds": 1.0, "compile_seconds": 2.0, "peak_memory": 2**30, "device": "X",
             "versions": {"jax": "1"},
         }  # fmt: skip
-        found.append(result(record, "mmer", beside))
+        found.append(result(record, "mmer", scores, beside))
     return found
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ssmrl.errors import UsageError
-from ssmrl.report.scores import mmer, record, thinned_curve
+from ssmrl.report.scores import mmer, record, scores_of, thinned_curve
 from ssmrl.train.run_folder import RunFolder
 
 
@@ -51,6 +51,14 @@ def test_record(tmp_path):
     folder.write("evaluation.json", json.dumps(evaluation))
     assert record(RunFolder.open(folder.path), evaluated=False)["scores"]["mmer"] == [3.0, 2.0]
     left = record(folder)
+    assert (left["evaluation"], left["elsewhere"]) == (evaluation, {})
+    with pytest.raises(UsageError, match="no evaluation"):
+        record(folder, elsewhere={"far": "-x=1"})
+    curves = {"greedy": {"by_seed": [[1, 2, 3], [4, 5, 6]]}, "random": {"by_seed": [[0], [0]]}}
+    far = {"update": 2, "greedy": {"by_seed": [6, 15]}, "adaptation": curves}
+    folder.write("evaluation-x=1.json", json.dumps(far))
+    assert record(folder, elsewhere={"far": "-x=1"})["elsewhere"] == {"far": far}
+    assert scores_of(far) == {"greedy": [6, 15], "greedy_last": [3, 6]}
     assert left["scores"] == {"mmer": [3.0, 2.0], "greedy": [0.5, 0.6], "sampled": [0, 1]}
     assert (left["steps"], left["seconds"], left["compile_seconds"]) == (20, 0.5, 9.0)
     assert (left["device"], left["peak_memory"], left["versions"]["jax"]) == ("X", 8, "1")
