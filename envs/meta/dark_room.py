@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from envs.meta.novelty import Novelty
 from envs.meta.room import Room, same, steps_between
 from envs.meta.tasks import check_split
 from envs.meta.trial import Trial
@@ -48,7 +49,8 @@ class DarkRoom(Room):
     61, as published (which ones is not). Published success on held-out goals at the 100th inner
     episode is .95 (9 x 9) and .96 (19 x 19). An agent that learns by reward has no reason to look
     where no goal ever was: the better it becomes on the 70, the more it passes the 11 by. A larger
-    entropy bonus works against that.
+    entropy bonus works against that; so does ``novelty``, an option of the trials, which is paid
+    for each cell that a trial sees for the first time (:class:`envs.meta.novelty.Novelty`).
 
     Args:
         size: cells along a side, 2 to 127.
@@ -225,15 +227,18 @@ def dark_room(
     num_episodes: int = 20,
     split: str = "train",
     ends_at_goal: bool = True,
-) -> Trial:
+    novelty: float = 0.0,
+) -> Trial | Novelty:
     """Return trials of ``num_episodes`` inner episodes in a ``DarkRoom``."""
     env = DarkRoom(size, max_steps, num_train, split, ends_at_goal)
-    return Trial(env, env.default_params, num_episodes)
+    return _paying(Trial(env, env.default_params, num_episodes), size, novelty)
 
 
-def dark_room_19x19(num_episodes: int = 20, split: str = "train") -> Trial:
+def dark_room_19x19(
+    num_episodes: int = 20, split: str = "train", novelty: float = 0.0
+) -> Trial | Novelty:
     """Return trials in the larger of the published rooms: 100 steps, 300 goals to train on."""
-    return dark_room(19, 100, 300, num_episodes, split)
+    return dark_room(19, 100, 300, num_episodes, split, novelty=novelty)
 
 
 def dark_key_to_door(
@@ -242,10 +247,15 @@ def dark_key_to_door(
     num_train: int = 1000,
     num_episodes: int = 20,
     split: str = "train",
-) -> Trial:
+    novelty: float = 0.0,
+) -> Trial | Novelty:
     """Return trials of ``num_episodes`` inner episodes of ``DarkKeyToDoor``."""
     env = DarkKeyToDoor(size, max_steps, num_train, split)
-    return Trial(env, env.default_params, num_episodes)
+    return _paying(Trial(env, env.default_params, num_episodes), size, novelty)
+
+
+def _paying(trial: Trial, size: int, novelty: float) -> Trial | Novelty:
+    return Novelty(trial, size, novelty) if novelty else trial
 
 
 FACTORIES: dict[str, Callable[..., Any]] = {

@@ -214,3 +214,42 @@ def test_key_to_door_by_hand():
 def test_impossible_settings(name, settings, complaint):
     with pytest.raises(UsageError, match=f"environment '{name}': {complaint}"):
         envs.make(f"meta/{name}", **settings)
+
+
+def test_novelty_pays_once_for_each_cell_of_a_trial():
+    """By hand: down, back, down again, beyond; the inner episode's end in between pays nothing."""
+    env, params = envs.make("meta/DarkRoom", size=5, max_steps=3, num_train=3, num_episodes=3,
+                            novelty=0.25)  # fmt: skip
+    corner = params.inner.replace(goal=jnp.array([0, 0], jnp.int8))
+    step = jax.jit(env.step)
+    _, state = env.reset(KEY, params)
+    state = state.replace(env_state=state.env_state.replace(task=corner))
+    paid, inner = [], []
+    for action in (DOWN, UP, DOWN, DOWN, DOWN, RIGHT, STAY, UP, LEFT, STAY, DOWN):
+        _, state, reward, ended, _, info = step(KEY, state, action, params)
+        paid.append(float(reward))
+        inner.append(float(info["inner_return"]))
+    # The last step of an inner episode is seen where the next one begins; the 9th ends the trial.
+    assert paid == [0.25, 0, 0, 0, 0.25, 0, 0, 0.25, 0, 0, 0.25]
+    assert set(inner) == {0.0}
+    assert not ended
+
+
+def test_novelty_leaves_the_game_as_it_is():
+    def returns(env, params):
+        """Return those of the inner episodes so far; the actions are the same for both."""
+
+        def step(state, key):
+            action = jax.random.randint(key, (), 0, len(MOVES))
+            _, state, _, _, _, info = env.step(key, state, action, params)
+            return state, info["inner_return"]
+
+        keys = jax.random.split(KEY, (32, 40))
+        play = lambda k: jax.lax.scan(step, env.reset(k[0], params)[1], k)[1]  # noqa: E731
+        return jax.jit(jax.vmap(play))(keys)
+
+    plain, paying = (envs.make("meta/DarkRoom", novelty=pays) for pays in (0.0, 0.5))
+    np.testing.assert_array_equal(returns(*plain), returns(*paying))
+    assert returns(*plain).any()
+    with pytest.raises(UsageError, match="novelty must be 0.0 to 1.0, not 2"):
+        envs.make("meta/DarkRoom", novelty=2)
