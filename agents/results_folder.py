@@ -110,6 +110,7 @@ class ResultsFolder:
             "cells": len(study.cells),
             "finished": len(found),
             "aggregates": lines,
+            "headlines": [] if lines else results.headlines(found),
             "divided": {} if aggregate is None else dict(aggregate.divide_by),
             "sources": [list(pair) for pair in sources],
         }

@@ -70,6 +70,17 @@ def aggregates(
     return found
 
 
+def headlines(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return each cell's mean in the form of an aggregate, beside what was published there."""
+    kept = ("labels", "mean", "low", "high")
+    return [
+        {n: r[n] for n in kept}
+        | {"published": {p["name"]: p["value"] for p in r["published"] if p["measure"] == m}}
+        for r in results
+        for m in [r["measure"]]
+    ]
+
+
 def _divided(
     entry: Mapping[str, Any], scores: Sequence[float], over: str, divide_by: Mapping[str, float]
 ) -> list[float]:

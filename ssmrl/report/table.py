@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Result = Mapping[str, Any]
+MOST_HEADLINES = 12  # of an experiment; the others stand in its own table
 NAMES = {
     "mmer": "MMER",
     "greedy": "greedy return",
@@ -63,13 +64,40 @@ def index(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
+def evidence(summaries: Mapping[str, Mapping[str, Any]], folder: str) -> list[str]:
+    """Return a table of what was reproduced, with links below ``folder``, a line for each figure.
+
+    Of experiments that are not finished it tells that.
+    """
+    rows = []
+    for name, summary in sorted(summaries.items()):
+        title = f"[{summary['title']}]({folder}/{name}/table.md)"
+        if summary["finished"] < summary["cells"]:
+            title += f", {summary['finished']} of {summary['cells']} cells"
+        for what, line in _lines(summary):
+            beside = "; ".join(f"{n} {_short(v)}" for n, v in line["published"].items())
+            rows.append([title, what, _with(line, "mean"), beside])
+            title = ""
+    return _markdown(["experiment", "", "mean", "published"], rows, 2)
+
+
+def _lines(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the figures to tell of an experiment, each with what it is of."""
+    cells = summary["headlines"][:MOST_HEADLINES]
+    several = len(cells) > 1
+    told = [(", ".join(line["labels"].values()) if several else "", line) for line in cells]
+    for line in summary["aggregates"]:
+        labels = ", ".join(line["labels"].values()) or "mean"
+        told.append((f"{labels} over {line['tasks']}", line))
+    return told
+
+
 def _figures(summary: Mapping[str, Any]) -> str:
     state = f"{summary['finished']} of {summary['cells']} cells are finished"
     told = []
-    for line in summary["aggregates"]:
-        labels = ", ".join(line["labels"].values()) or "mean"
+    for what, line in _lines(summary):
         beside = "".join(f", {name} {_short(v)}" for name, v in line["published"].items())
-        told.append(f"{labels} over {line['tasks']}: {_with(line, 'mean')}{beside}")
+        told.append(f"{what or 'mean'}: {_with(line, 'mean')}{beside}")
     return "; ".join([state, *told]) + "."
 
 

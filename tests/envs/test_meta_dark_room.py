@@ -251,5 +251,5 @@ def test_novelty_leaves_the_game_as_it_is():
     plain, paying = (envs.make("meta/DarkRoom", novelty=pays) for pays in (0.0, 0.5))
     np.testing.assert_array_equal(returns(*plain), returns(*paying))
     assert returns(*plain).any()
-    with pytest.raises(UsageError, match="novelty must be 0.0 to 1.0, not 2"):
+    with pytest.raises(UsageError, match=r"novelty must be .*, not 2"):
         envs.make("meta/DarkRoom", novelty=2)

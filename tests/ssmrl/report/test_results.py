@@ -2,8 +2,8 @@
 
 import pytest
 
-from ssmrl.report.results import aggregates, result
-from ssmrl.report.table import index, table
+from ssmrl.report.results import aggregates, headlines, result
+from ssmrl.report.table import evidence, index, table
 
 COLUMNS = {"a": {"old": 0.2, "best": 0.4}, "b": {"old": 0.6}, "c": {}}
 SCORES = {"a": [0.1, 0.3], "b": [0.5, 0.5], "c": [0.8, 1.0]}
@@ -64,7 +64,7 @@ def test_pages():
     summary = {
         "title": "T", "command": "ssmrl reproduce x", "cells": 4, "finished": 3, "divided": {},
         "aggregates": aggregates(found, "env", {}, "abc", beside),
-        "sources": [["old", "a book"]],
+        "sources": [["old", "a book"]], "headlines": [],
     }  # fmt: skip
     page = table(summary, found)
     assert "3 of 4 cells are finished" in page
@@ -77,4 +77,13 @@ def test_pages():
     assert "* old: a book" in page
     listed = index({"x": summary})
     assert "* [x](x/table.md): T. 3 of 4 cells are finished; s5 over 3: 0.533 [" in listed
+    rows = evidence({"x": summary}, "results")
+    assert rows[2].startswith("| [T](results/x/table.md), 3 of 4 cells | s5 over 3 | 0.533 [")
+    assert rows[2].endswith("| figure 0.700 |")
+    assert rows[3].startswith("|  | s5 over 2 | 0.350 [")
+    cells = {**summary, "aggregates": [], "headlines": headlines(found), "cells": 3}
+    rows = evidence({"x": cells}, "results")
+    assert rows[2] == (
+        "| [T](results/x/table.md) | s5, a | 0.200 [0.100, 0.300] | old 0.200; best 0.400 |"
+    )
     assert table({**summary, "aggregates": [], "finished": 0}, []).count("|") == 0
