@@ -68,20 +68,31 @@ class S5(S5Options):
         self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array
     ) -> tuple[State, jax.Array]:
         """Take in T steps; returns the last state and y_TxBxH."""
+        return self._scan(state, x_TxBxF, start_TxB, -1)
 
+    def scan_states(
+        self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array, every: int
+    ) -> tuple[State, jax.Array, State]:
+        """Take in T steps; returns what ``scan`` does and states [T / every, B, ...]."""
+        states, y = self._scan(state, x_TxBxF, start_TxB, slice(every - 1, None, every))
+        return tuple(state[-1] for state in states), y, states
+
+    def _scan(
+        self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array, kept: int | slice
+    ) -> tuple[State, jax.Array]:
+        """Take in T steps; returns the states after the steps ``kept``, and y_TxBxH."""
         heeded_TxB = self._heeded(start_TxB)
 
         def layer(y_TxBxH, inputs):
             weights, state_BxN = inputs
-            return scan_layer(self, weights, y_TxBxH, state_BxN, heeded_TxB)
+            return scan_layer(self, weights, y_TxBxH, state_BxN, heeded_TxB, kept)
 
         y_TxBxH = self._embedded(x_TxBxF)
         weights = discretise(self, self.layers, y_TxBxH.dtype)
-        states_LxBxN = jnp.stack(state)
-        y_TxBxH, states_LxBxN = jax.lax.scan(
-            layer, y_TxBxH, (weights, states_LxBxN), unroll=self.unroll or self.num_layers
+        y_TxBxH, states = jax.lax.scan(
+            layer, y_TxBxH, (weights, jnp.stack(state)), unroll=self.unroll or self.num_layers
         )
-        return tuple(states_LxBxN), y_TxBxH
+        return tuple(states), y_TxBxH
 
     def step(
         self,

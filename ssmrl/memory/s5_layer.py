@@ -159,8 +159,9 @@ def scan_layer(
     x_TxBxH: jax.Array,
     state_BxN: jax.Array,
     start_TxB: jax.Array | None,
+    kept: int | slice,
 ) -> tuple[jax.Array, jax.Array]:
-    """Take in T steps; returns y_TxBxH and the last planar state, an array of float32.
+    """Take in T steps; returns y_TxBxH and the float32 planar states after the steps ``kept``.
 
     Where ``start`` is None, here as in :func:`step_layer`, nothing is forgotten.
     """
@@ -174,7 +175,7 @@ def scan_layer(
         implementation=options.implementation,
     )
     z_TxBxH = add_scaled(states_TxBxN @ w.c_NxH, w.d_H, u_TxBxH)
-    return _after(options, w, x_TxBxH, z_TxBxH), states_TxBxN[-1].astype(jnp.float32)
+    return _after(options, w, x_TxBxH, z_TxBxH), states_TxBxN[kept].astype(jnp.float32)
 
 
 def with_direct(w: Weights) -> Weights:

@@ -21,7 +21,8 @@ def test_registered_memory_keeps_the_contract(name, capsys):
     first, options, *subjects, last = capsys.readouterr().out.splitlines()
     assert (first, last) == (name, "fit for training")
     assert options.startswith("  note   options: features=8, ")
-    assert len(subjects) == 16 + hasattr(memory.make(name), "prepare")
+    optional = sum(hasattr(memory.make(name), each) for each in ("scan_states", "prepare"))
+    assert len(subjects) == 16 + optional
     remarks = {line.split(maxsplit=1)[1] for line in subjects if "ok" not in line.split()[:1]}
     assert remarks == REMARKS.get(name, set())
 

@@ -111,6 +111,21 @@ def test_equals_the_published_model(options):
         assert np.abs(g - w).max() <= 2e-5 * np.abs(w).max()
 
 
+def test_scan_stacks_no_states_that_nobody_asked_for():
+    m = S5(features=H, state_size=N, num_layers=L)
+    state, x, start = m.initial_state((B,)), jnp.zeros((T, B, H)), jnp.zeros((T, B), bool)
+    init = partial(m.init, method="scan")
+    variables = jax.eval_shape(init, jax.random.key(0), state, x, start)
+
+    def program(**options):
+        run = jax.jit(lambda *inputs: m.apply(*inputs, **options))
+        return run.lower(variables, state, x, start).as_text()
+
+    stacked = f"tensor<{L}x{T}x{B}x{N}xf32>"
+    assert stacked in program(every=1, method="scan_states")
+    assert stacked not in program(method="scan")
+
+
 def test_number_of_parameters_in_the_published_configuration():
     m = S5()
     shapes = jax.eval_shape(
