@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ssmrl.errors import UsageError
 from ssmrl.memory.base import check_layers, check_positive
 from ssmrl.memory.s5_layer import (
     S5Options,
@@ -25,9 +26,11 @@ class S5(S5Options):
     """S5 layers as Lu et al. 2023 (arXiv 2303.03982) run them; the defaults are theirs.
 
     The state is a tuple of one array [*, 2P] per layer, real and imaginary parts of P =
-    ``num_states``. Inputs of another width than ``features`` first pass a Dense, "embed".
-    Parameters of all layers are stacked on their first axis. Shapes as in ``ssmrl.memory.Memory``.
-    Raises ``UsageError`` on option values that are unknown or do not fit together.
+    ``num_states``. A start replaces it by zeros, or with ``learned_start`` by a parameter,
+    "reset_state", which is zero at first. Inputs of another width than ``features`` first pass a
+    Dense, "embed". Parameters of all layers are stacked on their first axis. Shapes as in
+    ``ssmrl.memory.Memory``. Raises ``UsageError`` on option values that are unknown or do not fit
+    together.
     """
 
     ssm_parameters: ClassVar[tuple[str, ...]] = ("lambda_re", "lambda_im", "log_step", "b")
@@ -40,6 +43,8 @@ class S5(S5Options):
         check_layers(self.num_layers)
         if self.unroll is not None:
             check_positive(unroll=self.unroll)
+        if self.learned_start and not self.resets:
+            raise UsageError("learned_start=True needs resets=True: without, no start is heeded")
         super().__post_init__()
 
     def setup(self):

@@ -21,6 +21,7 @@ SMALL = {
 }
 MEMORIES = {
     **{name: memory.make(name, features=4, **SMALL.get(name, {})) for name in memory.names()},
+    "s5-learned-start": memory.make("s5", features=4, learned_start=True, **SMALL["s5"]),
     "outside": planted.Sound(),
 }
 
