@@ -161,6 +161,31 @@ class Unready(Sound):
         return self.embed.variables
 
 
+class OwnStates(Sound):
+    """No fault: it has the states inside a scan at hand."""
+
+    def scan_states(self, state, x_TxBxF, start_TxB, every):
+        def step(state, inputs):
+            state, y = self.cell(state, *inputs)
+            return state, (y, state)
+
+        state, (y, states) = jax.lax.scan(step, state, (self.embed(x_TxBxF), start_TxB))
+        return state, y, self.kept_states(states, every)
+
+    def kept_states(self, states, every):
+        return states[every - 1 :: every]
+
+
+class StatesOfEveryStep(OwnStates):
+    def kept_states(self, states, every):
+        return states
+
+
+class NoStates(Sound):
+    def scan_states(self, state, x_TxBxF, start_TxB, every):
+        return self.scan(state, x_TxBxF, start_TxB)
+
+
 class Raising(Sound):
     @nn.nowrap
     def initial_state(self, batch_shape):
@@ -305,6 +330,18 @@ class NoVmap(Sound):
         state, y = super().cell(*inputs)
         fixed = jax.lax.stop_gradient(y)
         return state, y + jax.pure_callback(np.tanh, fixed, fixed)
+
+
+class StatesBefore(OwnStates):
+    """Gives the states before the last step of a piece, where those after it are due."""
+
+    def kept_states(self, states, every):
+        return states[every - 2 :: every]
+
+
+class StatesWithoutGradient(OwnStates):
+    def kept_states(self, states, every):
+        return jax.lax.stop_gradient(super().kept_states(states, every))
 
 
 class WrongPrepare(Sound):

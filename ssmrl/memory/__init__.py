@@ -10,6 +10,7 @@ from ssmrl.memory.gru import GRU as GRU
 from ssmrl.memory.lstm import LSTM as LSTM
 from ssmrl.memory.mlp import MLP as MLP
 from ssmrl.memory.s5 import S5 as S5
+from ssmrl.memory.states import scan_states as scan_states
 from ssmrl.memory.transformer import Transformer as Transformer
 
 register("gru", GRU)

@@ -35,6 +35,11 @@ class Memory(Protocol):
     memory may offer ``prepare(dtype)``, which does the part of ``step`` that needs the parameters
     alone; ``step`` then takes its result as the keyword argument ``prepared``. Acting over many
     steps calls it once.
+
+    :func:`ssmrl.memory.scan_states` gives the states inside a sequence. A memory that has them at
+    hand may offer ``scan_states(state, x_TxBxF, start_TxB, every)`` for it, which returns what
+    ``scan`` does and, as a third value, the states after every ``every``-th step, [T / every, B,
+    ...]; it is called where ``every`` divides T.
     """
 
     ssm_parameters: ClassVar[tuple[str, ...]]

@@ -14,6 +14,7 @@ from ssmrl.memory.base import name_of
 from ssmrl.shapes import describe, difference, is_numbers, kind_of
 
 T, BATCH = 5, (7,)  # unlike each other, so that axes that changed places show
+EVERY = 2  # steps between the states of scan_states
 
 
 def check_shapes(memory: nn.Module, num_features: int, dtype: Any = jnp.float32) -> None:
@@ -65,6 +66,30 @@ def shape_faults(
         )
         width = (*batch, memory.features)
         yield from _result_faults("step with prepared", with_prepared, state, width)
+    if hasattr(memory, "scan_states"):
+        yield from _states_faults(memory, variables, state, inputs["scan"])
+
+
+def _states_faults(memory: Any, variables: Any, state: Any, inputs: Any) -> Iterator[str]:
+    """Yield faults of ``scan_states``, whose T states are of as many pieces."""
+    longer = [jax.ShapeDtypeStruct((EVERY * T, *v.shape[1:]), v.dtype) for v in inputs]
+    method = "scan_states"
+    result = jax.eval_shape(
+        lambda *args: memory.apply(*args, EVERY, method=method), variables, state, *longer
+    )
+    if not isinstance(result, tuple) or len(result) != 3:
+        yield f"{method} returns {_count(result)}, but must return (state, y, states)"
+        return
+    width = (*longer[1].shape, memory.features)
+    yield from _result_faults(method, result[:2], state, width)
+    due = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((T, *leaf.shape), leaf.dtype), state)
+    differs = difference(due, result[2])
+    if differs:
+        path, expected, returned = differs
+        yield (
+            f"{method} returns states{path} of {EVERY * T} steps, every {EVERY}, as {returned}, "
+            f"but it must be {expected}"
+        )
 
 
 def _of_numbers(state: Any) -> Any:
@@ -130,8 +155,7 @@ def _result_faults(
     method: str, result: Any, state: Any, shape_of_y: tuple[int, ...]
 ) -> Iterator[str]:
     if not isinstance(result, tuple) or len(result) != 2:
-        count = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
-        yield f"{method} returns {count}, but must return (state, y)"
+        yield f"{method} returns {_count(result)}, but must return (state, y)"
         return
     differs = difference(state, result[0])
     if differs:
@@ -144,3 +168,7 @@ def _result_faults(
     if getattr(y, "shape", None) != shape_of_y or not jnp.issubdtype(y.dtype, jnp.floating):
         axes = ",".join(map(str, shape_of_y))
         yield f"{method} returns y of {describe(y)}, but it must be float[{axes}]"
+
+
+def _count(result: Any) -> str:
+    return f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__

@@ -13,6 +13,7 @@ from ssmrl.errors import UsageError
 from ssmrl.foreign import Finding, Remark, finding, own_words
 from ssmrl.memory.check import BATCH, shape_faults
 from ssmrl.memory.influence import Influence
+from ssmrl.memory.states import scan_pieces, scan_states
 from ssmrl.memory.tried import START, T, Tried, is_floating
 from ssmrl.purity import changed_attribute, kept, program
 
@@ -55,6 +56,7 @@ def _judges(memory: Any, num_features: int) -> Iterator[tuple[str, Judge]]:
         ("start at once", _start_at_once),
         ("numbers", _not_finite),
         ("vmap", _vmap),
+        *([("scan_states", _scan_states)] if hasattr(memory, "scan_states") else []),
         *([("prepare", _prepare)] if hasattr(memory, "prepare") else []),
     ):
         yield subject, partial(judge, tried)
@@ -193,6 +195,23 @@ def _vmap(t: Tried) -> str | None:
     got = jax.device_get(scan(*together))
     want = [t.scan(state, x, start, variables) for variables, state, x, start in seeds]
     return _unlike("scans in vmap and alone", got, jax.tree.map(lambda *v: np.stack(v), *want))
+
+
+def _scan_states(t: Tried) -> str | None:
+    """Held against scans piece by piece, which is how other memories have their states."""
+    own, pieces = (t.by_states(run, PIECE) for run in (scan_states, scan_pieces))
+    (last, states), (_, due) = own.state, pieces.state
+    scans = f"scans of {PIECE} steps, the state carried,"
+    return (
+        _unlike(f"the outputs of scan_states and of {scans}", own.y_TxBxH, pieces.y_TxBxH)
+        or _unlike(f"the states of scan_states and after {scans}", states, due)
+        or _unlike(
+            "the state that scan_states returns and the last of its states",
+            last,
+            jax.tree.map(lambda leaf: leaf[-1], states),
+        )
+        or _unlike(f"gradients through scan_states and through {scans}", own[2:], pieces[2:])
+    )
 
 
 def _prepare(t: Tried) -> str | None:

@@ -38,6 +38,12 @@ class MLP(nn.Module):
         """Map each input on its own; returns y_TxBxH."""
         return state, self._network(x_TxBxF)
 
+    def scan_states(
+        self, state: tuple[()], x_TxBxF: jax.Array, start_TxB: jax.Array, every: int
+    ) -> tuple[tuple[()], jax.Array, tuple[()]]:
+        """Map each input on its own; returns what ``scan`` does, and states without a leaf."""
+        return *self.scan(state, x_TxBxF, start_TxB), ()
+
     def step(
         self, state: tuple[()], x_BxF: jax.Array, start_B: jax.Array
     ) -> tuple[tuple[()], jax.Array]:

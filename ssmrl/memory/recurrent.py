@@ -51,11 +51,14 @@ class RecurrentStack(nn.Module):
         self, state: Carry, x_TxBxF: jax.Array, start_TxB: jax.Array
     ) -> tuple[Carry, jax.Array]:
         """Take in T steps; returns the last state and y_TxBxH."""
-        y, carries = x_TxBxF, []
-        for layer, carry in zip(self.layers, self._by_layer(state), strict=True):
-            carry, y = layer.scan(carry, y, start_TxB)
-            carries.append(carry)
-        return _stacked(carries), y
+        return self._scan(state, x_TxBxF, start_TxB, -1)
+
+    def scan_states(
+        self, state: Carry, x_TxBxF: jax.Array, start_TxB: jax.Array, every: int
+    ) -> tuple[Carry, jax.Array, Carry]:
+        """Take in T steps; returns what ``scan`` does and states [T / every, B, ...]."""
+        states, y = self._scan(state, x_TxBxF, start_TxB, slice(every - 1, None, every))
+        return jax.tree.map(lambda leaf: leaf[-1], states), y, states
 
     def step(self, state: Carry, x_BxF: jax.Array, start_B: jax.Array) -> tuple[Carry, jax.Array]:
         """Take in one step; returns the next state and y_BxH."""
@@ -63,6 +66,16 @@ class RecurrentStack(nn.Module):
         for layer, carry in zip(self.layers, self._by_layer(state), strict=True):
             carry = layer.step(carry, y, start_B)
             y = output(carry)
+            carries.append(carry)
+        return _stacked(carries), y
+
+    def _scan(
+        self, state: Carry, x_TxBxF: jax.Array, start_TxB: jax.Array, kept: int | slice
+    ) -> tuple[Carry, jax.Array]:
+        """Take in T steps; returns the states after the steps ``kept``, and y_TxBxH."""
+        y, carries = x_TxBxF, []
+        for layer, carry in zip(self.layers, self._by_layer(state), strict=True):
+            carry, y = layer.scan(carry, y, start_TxB, kept)
             carries.append(carry)
         return _stacked(carries), y
 
@@ -82,12 +95,12 @@ class RecurrentLayer(nn.Module):
         raise NotImplementedError
 
     def scan(
-        self, carry: Carry, x_TxBxF: jax.Array, start_TxB: jax.Array
+        self, carry: Carry, x_TxBxF: jax.Array, start_TxB: jax.Array, kept: int | slice
     ) -> tuple[Carry, jax.Array]:
-        """Take in T steps; returns the last carry and all outputs, h_TxBxH."""
+        """Take in T steps; returns the carries after the steps ``kept``, and all h_TxBxH."""
         gates = self.input_gates(x_TxBxF)
         carries = recurrence(self.CELL, gates, start_TxB, carry, *self.recurrent_weights())
-        return jax.tree.map(lambda leaf: leaf[-1], carries), output(carries)
+        return jax.tree.map(lambda leaf: leaf[kept], carries), output(carries)
 
     def step(self, carry: Carry, x_BxF: jax.Array, start_B: jax.Array) -> Carry:
         """Take in one step; returns the next carry."""

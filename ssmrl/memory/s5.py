@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ssmrl.errors import UsageError
 from ssmrl.memory.base import check_layers, check_positive
 from ssmrl.memory.s5_layer import (
     S5Options,
@@ -25,9 +26,11 @@ class S5(S5Options):
     """S5 layers as Lu et al. 2023 (arXiv 2303.03982) run them; the defaults are theirs.
 
     The state is a tuple of one array [*, 2P] per layer, real and imaginary parts of P =
-    ``num_states``. Inputs of another width than ``features`` first pass a Dense, "embed".
-    Parameters of all layers are stacked on their first axis. Shapes as in ``ssmrl.memory.Memory``.
-    Raises ``UsageError`` on option values that are unknown or do not fit together.
+    ``num_states``. A start replaces it by zeros, or with ``learned_start`` by a parameter,
+    "reset_state", which is zero at first. Inputs of another width than ``features`` first pass a
+    Dense, "embed". Parameters of all layers are stacked on their first axis. Shapes as in
+    ``ssmrl.memory.Memory``. Raises ``UsageError`` on option values that are unknown or do not fit
+    together.
     """
 
     ssm_parameters: ClassVar[tuple[str, ...]] = ("lambda_re", "lambda_im", "log_step", "b")
@@ -40,6 +43,8 @@ class S5(S5Options):
         check_layers(self.num_layers)
         if self.unroll is not None:
             check_positive(unroll=self.unroll)
+        if self.learned_start and not self.resets:
+            raise UsageError("learned_start=True needs resets=True: without, no start is heeded")
         super().__post_init__()
 
     def setup(self):
@@ -68,20 +73,31 @@ class S5(S5Options):
         self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array
     ) -> tuple[State, jax.Array]:
         """Take in T steps; returns the last state and y_TxBxH."""
+        return self._scan(state, x_TxBxF, start_TxB, -1)
 
+    def scan_states(
+        self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array, every: int
+    ) -> tuple[State, jax.Array, State]:
+        """Take in T steps; returns what ``scan`` does and states [T / every, B, ...]."""
+        states, y = self._scan(state, x_TxBxF, start_TxB, slice(every - 1, None, every))
+        return tuple(state[-1] for state in states), y, states
+
+    def _scan(
+        self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array, kept: int | slice
+    ) -> tuple[State, jax.Array]:
+        """Take in T steps; returns the states after the steps ``kept``, and y_TxBxH."""
         heeded_TxB = self._heeded(start_TxB)
 
         def layer(y_TxBxH, inputs):
             weights, state_BxN = inputs
-            return scan_layer(self, weights, y_TxBxH, state_BxN, heeded_TxB)
+            return scan_layer(self, weights, y_TxBxH, state_BxN, heeded_TxB, kept)
 
         y_TxBxH = self._embedded(x_TxBxF)
         weights = discretise(self, self.layers, y_TxBxH.dtype)
-        states_LxBxN = jnp.stack(state)
-        y_TxBxH, states_LxBxN = jax.lax.scan(
-            layer, y_TxBxH, (weights, states_LxBxN), unroll=self.unroll or self.num_layers
+        y_TxBxH, states = jax.lax.scan(
+            layer, y_TxBxH, (weights, jnp.stack(state)), unroll=self.unroll or self.num_layers
         )
-        return tuple(states_LxBxN), y_TxBxH
+        return tuple(states), y_TxBxH
 
     def step(
         self,

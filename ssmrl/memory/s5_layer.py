@@ -45,6 +45,7 @@ class S5Options(nn.Module):
     norm: Norm = "none"  # LayerNorm of the layer's input, of its output, or before its gate
     glu: Glu = "full"  # gate: W g · σ(V g); half1: g · σ(V g); half2: z · σ(V g); none: g
     c_init: s5_init.CInit = "lecun_normal"  # initial distribution of the read-out
+    learned_start: bool = False  # begin episodes from a learnt state, not from zeros
     implementation: str | None = None  # of the scan, see ssmrl.scan.linear_scan
 
     def __post_init__(self):
@@ -97,6 +98,7 @@ class Weights(NamedTuple):
     d_H: jax.Array
     gate: dict[str, jax.Array] | None  # kernel and bias
     layer_norm: dict[str, jax.Array] | None  # scale and bias
+    reset_state_N: jax.Array | None = None  # what an episode begins from, planar; zeros if None
     direct_HxH: jax.Array | None = None  # what an input adds to z at once, see with_direct
 
 
@@ -121,6 +123,8 @@ def init_layer(options: S5Options, key: jax.Array) -> dict[str, Any]:
         params["gate"] = {"kernel": kernel, "bias": jnp.zeros(width)}
     if options.norm != "none":
         params["layer_norm"] = {"scale": jnp.ones(features), "bias": jnp.zeros(features)}
+    if options.learned_start:
+        params["reset_state"] = jnp.zeros(2 * options.num_states)
     # Of 32 bits even where JAX's default is 64.
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
 
@@ -150,6 +154,7 @@ def discretise(options: S5Options, params: dict[str, Any], dtype: Any) -> Weight
         d_H=params["d"].astype(dtype),
         gate=jax.tree.map(lambda v: v.astype(dtype), params.get("gate")),
         layer_norm=params.get("layer_norm"),
+        reset_state_N=params.get("reset_state"),
     )
 
 
@@ -159,8 +164,9 @@ def scan_layer(
     x_TxBxH: jax.Array,
     state_BxN: jax.Array,
     start_TxB: jax.Array | None,
+    kept: int | slice,
 ) -> tuple[jax.Array, jax.Array]:
-    """Take in T steps; returns y_TxBxH and the last planar state, an array of float32.
+    """Take in T steps; returns y_TxBxH and the float32 planar states after the steps ``kept``.
 
     Where ``start`` is None, here as in :func:`step_layer`, nothing is forgotten.
     """
@@ -170,11 +176,12 @@ def scan_layer(
         u_TxBxH @ w.b_bar_HxN,
         start_TxB,
         initial_state=state_BxN,
+        reset_state=w.reset_state_N,
         planar=True,
         implementation=options.implementation,
     )
     z_TxBxH = add_scaled(states_TxBxN @ w.c_NxH, w.d_H, u_TxBxH)
-    return _after(options, w, x_TxBxH, z_TxBxH), states_TxBxN[-1].astype(jnp.float32)
+    return _after(options, w, x_TxBxH, z_TxBxH), states_TxBxN[kept].astype(jnp.float32)
 
 
 def with_direct(w: Weights) -> Weights:
@@ -197,7 +204,12 @@ def step_layer(
 ) -> tuple[jax.Array, jax.Array]:
     """Take in one step, one multiply-add; returns y_BxH and the next state."""
     u_BxH = _before(options, w, x_BxH)
-    kept_BxN = state_BxN if start_B is None else jnp.where(start_B[..., None], 0, state_BxN)
+    kept_BxN = state_BxN
+    if start_B is not None:
+        reset: jax.Array | int = 0
+        if w.reset_state_N is not None:
+            reset = as_rank_of(state_BxN, w.reset_state_N)
+        kept_BxN = jnp.where(start_B[..., None], reset, state_BxN)
     kept_BxN = pl.multiply_whole(as_rank_of(kept_BxN, w.lambda_bar_N), kept_BxN)
     read_BxN = kept_BxN.astype(x_BxH.dtype)
     if w.direct_HxH is not None:  # ready before the input is; fused with the next state it is not

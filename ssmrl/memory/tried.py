@@ -91,6 +91,19 @@ class Tried:
         inputs = self.state, self.x, self.start, self.weights
         return self.slopes(*inputs, by_steps=True, of_state=1.0)
 
+    def by_states(self, scan_states: Callable, every: int) -> Slopes:
+        """What a function like ``ssmrl.memory.scan_states`` gives, as ``by_scan``.
+
+        The last state and those after every ``every``-th step stand in the place of a state.
+        """
+
+        def run(*inputs: Any) -> Any:
+            last, y, states = self.memory.apply(*inputs, every, method=scan_states)
+            return (last, states), y
+
+        inputs = self.variables, self.state, self.x, self.start, self.weights, np.float32(1)
+        return Slopes(*jax.device_get(jax.jit(partial(_slopes, run))(*inputs)))
+
     def scan(
         self, state: TREE, x: np.ndarray, start: np.ndarray, variables: TREE = None
     ) -> tuple[TREE, np.ndarray]:

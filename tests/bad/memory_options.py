@@ -42,6 +42,9 @@ OPTIONS = {
     ),
     "num-heads-odd": (["--memory.name", "transformer", "--memory.num-heads", "5"], "num_heads=5"),
     "resets": (["--memory.resets", "maybe"], "resets.*'maybe'"),
+    "learned-start-without-starts": (
+        ["--memory.learned-start", "true", "--memory.resets", "false"], "learned_start=True",
+    ),
     "option-unknown": (["--memory.heads", "8"], "memory.heads"),
     "own-features-0": (
         ["--memory.name", "bad.sound:SoundMemory", "--memory.features", "0"], "features|0",

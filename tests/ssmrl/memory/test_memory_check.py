@@ -30,6 +30,8 @@ SHAPES = {  # what tracing shows
     planted.Collection: "it keeps variables in 'counts'",
     planted.OwnChance: 'needs PRNG for "noise"',
     planted.Unready: "unexpected keyword argument 'prepared'",
+    planted.StatesOfEveryStep: "returns states of 10 steps, every 2, as float32[10,7,4], but it",
+    planted.NoStates: "scan_states returns 2 values, but must return (state, y, states)",
     planted.Raising: "KeyError: ",
 }
 FAULTS = {
@@ -50,6 +52,11 @@ FAULTS = {
     planted.NoGradientAtZero: ("numbers", "a gradient is not finite (NaN or infinity) with inputs"),
     planted.RootOfState: ("numbers", "a gradient is not finite (NaN or infinity) with inputs of"),
     planted.NoVmap: ("vmap", "vmap is only supported for"),
+    planted.StatesBefore: (
+        "scan_states",
+        "the states of scan_states and after scans of 2 steps, the state carried, differ by up to",
+    ),
+    planted.StatesWithoutGradient: ("scan_states", "gradients through scan_states and through"),
     planted.WrongPrepare: ("prepare", "step with what prepare returned and without differ"),
     planted.MixesRows: ("batch rows", "depends on other rows of the batch"),
     planted.Backwards: ("order in time", "the output of step 0 depends on the input of step 1"),
@@ -67,6 +74,7 @@ FAULTS = {
 }
 REMARKS = {
     planted.Sound: {},
+    planted.OwnStates: {},
     planted.OwnWidth: {"contract": "only inputs as wide as its outputs fit; encode to that width"},
     planted.Multiplies: {
         "start at once": "a state that is not finite outlives a start; select with jnp.where"

@@ -11,19 +11,26 @@ from ssmrl import memory
 from ssmrl.errors import UsageError
 from ssmrl.memory.examine import OF_STARTS
 
-REMARKS = {"mlp": {"remembering: no output depends on an earlier input: it remembers nothing"}}
+REMARKS = {
+    "mlp": {"remembering: no output depends on an earlier input: it remembers nothing"},
+    "s5 --learned-start true": {
+        "start at once: an episode begins otherwise after a start than from initial_state"
+    },
+}
 
 
-@pytest.mark.parametrize("name", memory.names())
-def test_registered_memory_keeps_the_contract(name, capsys):
+@pytest.mark.parametrize("arguments", [*memory.names(), "s5 --learned-start true"])
+def test_registered_memory_keeps_the_contract(arguments, capsys):
     """As the command examines one; its tests plant the faults that this would find."""
-    assert main(["check", "--memory", name]) == 0
+    name, *given = arguments.split()
+    assert main(["check", "--memory", name, *given]) == 0
     first, options, *subjects, last = capsys.readouterr().out.splitlines()
     assert (first, last) == (name, "fit for training")
     assert options.startswith("  note   options: features=8, ")
-    assert len(subjects) == 16 + hasattr(memory.make(name), "prepare")
+    optional = sum(hasattr(memory.make(name), each) for each in ("scan_states", "prepare"))
+    assert len(subjects) == 16 + optional
     remarks = {line.split(maxsplit=1)[1] for line in subjects if "ok" not in line.split()[:1]}
-    assert remarks == REMARKS.get(name, set())
+    assert remarks == REMARKS.get(arguments, set())
 
 
 def test_without_resets_episodes_leak_and_the_command_says_so(capsys):

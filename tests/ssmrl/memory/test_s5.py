@@ -48,10 +48,13 @@ def published_layer(p, x_TxBxH, state_BxP, start_TxB, m: S5):
         lam_bar = (1 + dt / 2 * lam) / (1 - dt / 2 * lam)
         b_bar = (dt / (1 - dt / 2 * lam))[:, None] * b_PxH
 
+    first_re, first_im = np.split(p.get("reset_state", np.zeros(2 * len(lam))), 2)
+    first = first_re + 1j * first_im
+
     u_TxBxH = layer_norm(x_TxBxH, p["layer_norm"]) if m.norm == "pre" else x_TxBxH
     z_TxBxH, state = np.empty_like(u_TxBxH), state_BxP
     for t in range(len(u_TxBxH)):
-        state = np.where(start_TxB[t][:, None], 0, state) * lam_bar + u_TxBxH[t] @ b_bar.T
+        state = np.where(start_TxB[t][:, None], first, state) * lam_bar + u_TxBxH[t] @ b_bar.T
         z_TxBxH[t] = (2 if m.conj_sym else 1) * (state @ c_HxP.T).real + p["d"] * u_TxBxH[t]
 
     z = layer_norm(z_TxBxH, p["layer_norm"]) if m.norm == "gate" else z_TxBxH
@@ -78,6 +81,21 @@ def published_model(params, state, x_TxBxF, start_TxB, m: S5):
     return tuple(states), y
 
 
+def drawn(m: S5, num_steps: int, width: int):
+    """Return parameters, a state, x and starts, all drawn: nothing hides behind zeros."""
+    rng = np.random.default_rng(0)
+    x_TxBxF = rng.normal(size=(num_steps, B, width)).astype("float32")
+    start_TxB = rng.random((num_steps, B)) < 0.3
+    state = tuple(rng.normal(size=h.shape).astype("float32") for h in m.initial_state((B,)))
+    init = partial(m.init, method="scan")
+    shapes = jax.eval_shape(init, jax.random.key(0), state, x_TxBxF, start_TxB)["params"]
+    params = jax.tree.map(lambda v: rng.normal(0, 0.5, v.shape).astype("float32"), shapes)
+    params["layers"]["log_step"] -= 3
+    if not m.clip_eigenvalues:  # with clipping, about half of the real parts are above zero
+        params["layers"]["lambda_re"] = -np.abs(params["layers"]["lambda_re"])
+    return params, state, x_TxBxF, start_TxB
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -86,29 +104,79 @@ def published_model(params, state, x_TxBxF, start_TxB, m: S5):
         {"norm": "post", "glu": "half2", "c_init": "trunc_standard_normal", "blocks": 2},
         {"norm": "gate", "glu": "none", "c_init": "complex_normal", "conj_sym": False},
         {"clip_eigenvalues": True, "step_rescale": 3.0, "unroll": 2},
+        {"norm": "pre", "learned_start": True},
     ],
     ids=lambda options: "-".join(map(str, options.values())) or "published",
 )
 def test_equals_the_published_model(options):
     m = S5(features=H, state_size=N, num_layers=L, **options)
     width = H if not options else F  # the published model has no input layer of its own
-    rng = np.random.default_rng(0)
-    x_TxBxF = rng.normal(size=(T, B, width)).astype("float32")
-    start_TxB = rng.random((T, B)) < 0.3
-    state = tuple(rng.normal(size=h.shape).astype("float32") for h in m.initial_state((B,)))
-    init = partial(m.init, method="scan")
-    shapes = jax.eval_shape(init, jax.random.key(0), state, x_TxBxF, start_TxB)["params"]
-    assert ("embed" in shapes) == (width != H)
-    # Drawn here, so that no parameter hides behind an initial value such as zero.
-    params = jax.tree.map(lambda v: rng.normal(0, 0.5, v.shape).astype("float32"), shapes)
-    params["layers"]["log_step"] -= 3
-    if not m.clip_eigenvalues:  # with clipping, about half of the real parts are above zero
-        params["layers"]["lambda_re"] = -np.abs(params["layers"]["lambda_re"])
-
+    params, state, x_TxBxF, start_TxB = drawn(m, T, width)
+    assert ("embed" in params) == (width != H)
     got = jax.jit(partial(m.apply, method="scan"))({"params": params}, state, x_TxBxF, start_TxB)
     want = published_model(params, state, x_TxBxF, start_TxB, m)
     for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         assert np.abs(g - w).max() <= 2e-5 * np.abs(w).max()
+
+
+@pytest.mark.parametrize("implementation", ["sequential", "associative"])
+def test_learned_start_and_resets_which_the_released_scan_of_r2i_gets_wrong(implementation):
+    """Against one step after the other in double precision, with R2I's own settings of S5.
+
+    Its scan resets one step early, and adds the learnt state anew each time that a segment which
+    has been reset is joined to an earlier one.
+    """
+    m = S5(
+        features=H, state_size=N, num_layers=L, blocks=2, conj_sym=False, norm="post",
+        discretization="bilinear", learned_start=True, implementation=implementation,
+    )  # fmt: skip
+    params, state, x, start = drawn(m, 16, H)
+    start[0] = [True, False]  # of one row the carried state counts, of the other the learnt one
+    assert (start[1:].sum(axis=0) > 2).all()
+
+    def weighted(run, reset_state):
+        last, y = run({**params, "layers": {**params["layers"], "reset_state": reset_state}})
+        return (y * np.cos(np.arange(y.size)).reshape(y.shape)).sum() + sum(h.sum() for h in last)
+
+    scan = jax.jit(lambda p: m.apply({"params": p}, state, x, start, method="scan"))
+    for starts, right in ((start, True), (np.roll(start, -1, axis=0), False)):
+        want = published_model(params, state, x, starts, m)
+        for g, w in zip(jax.tree.leaves(scan(params)), jax.tree.leaves(want), strict=True):
+            assert (np.abs(g - w).max() <= 2e-5 * np.abs(w).max()) == right
+
+    first = params["layers"]["reset_state"]
+    along = np.random.default_rng(1).normal(size=first.shape)
+    slope = (jax.grad(partial(weighted, scan))(first) * along).sum()
+    by_steps = partial(weighted, lambda p: published_model(p, state, x, start, m))
+    up, down = (by_steps(first.astype(float) + sign * 1e-5 * along) for sign in (1, -1))
+    np.testing.assert_allclose(slope, (up - down) / 2e-5, rtol=1e-4)
+
+
+def test_learned_start_adds_one_parameter_and_changes_no_other():
+    def params(**options):
+        m = S5(features=H, state_size=N, num_layers=L, **options)
+        inputs = m.initial_state((B,)), jnp.zeros((B, F)), jnp.zeros((B,), bool)
+        return m.init(jax.random.key(0), *inputs, method="step")["params"]
+
+    with_it = params(learned_start=True)
+    reset_state = with_it["layers"].pop("reset_state")
+    np.testing.assert_array_equal(reset_state, np.zeros((L, N)))  # as without it, at first
+    jax.tree.map(np.testing.assert_array_equal, with_it, params())
+
+
+def test_scan_stacks_no_states_that_nobody_asked_for():
+    m = S5(features=H, state_size=N, num_layers=L)
+    state, x, start = m.initial_state((B,)), jnp.zeros((T, B, H)), jnp.zeros((T, B), bool)
+    init = partial(m.init, method="scan")
+    variables = jax.eval_shape(init, jax.random.key(0), state, x, start)
+
+    def program(**options):
+        run = jax.jit(lambda *inputs: m.apply(*inputs, **options))
+        return run.lower(variables, state, x, start).as_text()
+
+    stacked = f"tensor<{L}x{T}x{B}x{N}xf32>"
+    assert stacked in program(every=1, method="scan_states")
+    assert stacked not in program(method="scan")
 
 
 def test_number_of_parameters_in_the_published_configuration():
@@ -212,6 +280,7 @@ def test_layers_begin_different():
         ({"state_size": 10, "blocks": 2}, "gives an odd 5"),
         ({"state_size": 0}, "state_size must be at least 1, but is 0"),
         ({"num_layers": 0}, "num_layers must be at least 1, but is 0"),
+        ({"learned_start": True, "resets": False}, "learned_start=True needs resets=True"),
         ({"dt_min": 0.2}, "0 < dt_min <= dt_max must hold, but they are 0.2 and 0.1"),
     ],
 )
@@ -240,10 +309,11 @@ def test_derivative_of_the_gate(monkeypatch, backend):
 
 
 def test_the_short_step_of_a_gpu_equals_the_ordinary_one(monkeypatch):
-    m = S5(features=H, state_size=N, num_layers=L, norm="pre")
+    m = S5(features=H, state_size=N, num_layers=L, norm="pre", learned_start=True)
     state = jax.tree.map(lambda h: h + 0.5, m.initial_state((B,)))
     x, start = jax.random.normal(jax.random.key(1), (B, H)), jnp.array([True, False])
     params = m.init(jax.random.key(0), state, x, start, method="step")
+    params["params"]["layers"]["reset_state"] += 0.7
     want = m.apply(params, state, x, start, method="step")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     prepared = m.apply(params, method="prepare")
