@@ -14,6 +14,7 @@ PLAYED = ("greedy", "sampled")  # after training
 LAST = "_last"  # of the last inner episode of trials alone
 RETURNS = ("mmer", *PLAYED, *(kind + LAST for kind in PLAYED))  # one a seed
 COSTS = ("seconds", "peak_memory")  # one a run
+LEFT_OUT = 20  # a share of the rows, 1 / 20
 POINTS = 100  # of a curve that is kept, at most
 
 
@@ -56,9 +57,11 @@ def mmer(rows: Sequence[Row]) -> list[float | None]:
     """Return each seed's greatest mean return of the episodes of one row, or None without any.
 
     POPGym's "maximum mean episodic reward" (Morad et al. 2023), of returns in training: one row
-    is one update, unless ``log_every`` is higher.
+    is one update, unless ``log_every`` is higher. The first twentieth of the rows is left out:
+    there only those episodes have ended that end soon, and where these are the good ones, as in a
+    maze, the greatest mean would be that of an agent that has learnt nothing.
     """
-    returns = _returns(rows)
+    returns = _returns(rows[len(rows) // LEFT_OUT :])
     seen = ~np.isnan(returns).all(axis=0)
     best = np.nanmax(np.where(seen, returns, 0.0), axis=0)
     return [float(r) if known else None for r, known in zip(best, seen, strict=True)]

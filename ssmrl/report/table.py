@@ -14,7 +14,8 @@ NAMES = {
 }
 PLAYED = "the mean return of the trained agent's"
 MEANINGS = {
-    "mmer": "the greatest mean return of the episodes of one update in training, of each seed",
+    "mmer": "the greatest mean return of the episodes of one update in training, less its first "
+    "twentieth, of each seed",
     "greedy": f"{PLAYED} most likely actions, of each seed",
     "sampled": f"{PLAYED} actions as drawn, of each seed",
     "greedy_last": f"{PLAYED} most likely actions in a trial's last inner episode, of each seed",

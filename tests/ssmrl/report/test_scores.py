@@ -21,6 +21,13 @@ def test_mmer_is_the_greatest_of_each_seed():
     assert mmer(rows) == [0.3, -0.9, None]
 
 
+def test_mmer_leaves_the_first_twentieth_out():
+    """Of a maze's first episodes only those have ended that found the way out."""
+    assert mmer(rows_of([0.9], *[[-1 + i / 100] for i in range(19)])) == [pytest.approx(-0.82)]
+    assert mmer(rows_of([0.9], [0.8], *[[0.1]] * 38)) == [0.1]
+    assert mmer(rows_of([0.9], *[[0.1]] * 18)) == [0.9]  # too few rows to leave one out
+
+
 def test_mmer_of_a_single_seed():
     (row,) = rows_of([0.0])
     assert mmer([{**row, "episode_return_mean": 0.5}]) == [0.5]
