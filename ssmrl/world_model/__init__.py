@@ -1,0 +1,1 @@
+"""World models: what a window of experience is made of, foretold and imagined."""
