@@ -23,6 +23,7 @@ __all__ = [
     "encoded_parts",
     "encoded_size",
     "encoded_space",
+    "leaves",
     "two_sided",
 ]
 
@@ -124,6 +125,15 @@ def encoded_parts(space: Space, offset: int = 0) -> Iterator[tuple[int, Space]]:
     for _, child in _children(space):
         yield from encoded_parts(child, offset)
         offset += encoded_size(child)
+
+
+def leaves(space: Space, x: Any) -> Iterator[tuple[Space, Any]]:
+    """Yield every part of ``space`` that has no parts, and what of ``x`` is in it, as encoded."""
+    if not isinstance(space, Dict | Tuple):
+        yield space, x
+        return
+    for key, child in _children(space):
+        yield from leaves(child, _part(x, key))
 
 
 def encoded_space(space: Space) -> Box:

@@ -17,18 +17,30 @@ from envs.wrappers.layout import (
     describe_actions,
     describe_observations,
     image_place,
+    observation_parts,
+    parts_of_all,
 )
 from envs.wrappers.transform import RescaleAction
+from ssmrl.world_model.parts import Part
 
 
 class VectorEnv:
     """``num`` environments with the same parameters; every array gets a leading axis [B].
 
-    ``members`` are the names of a mixture's, which this is part of.
+    ``members`` are the names of a mixture's, which this is part of, and ``parts`` what the
+    observations of all of them consist of.
     """
 
-    def __init__(self, env: Any, params: Any, num: int = 1, members: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        env: Any,
+        params: Any,
+        num: int = 1,
+        members: tuple[str, ...] = (),
+        parts: tuple[Part, ...] | None = None,
+    ):
         self.env, self.params, self.num, self.members = env, params, num, members
+        self._parts = parts
 
     @property
     def action_space(self) -> Space:
@@ -62,6 +74,11 @@ class VectorEnv:
         return image_place(self.env, self.params)
 
     @property
+    def observation_parts(self) -> tuple[Part, ...]:
+        """What the flat observation of one environment consists of, column by column."""
+        return self._parts or observation_parts(self.env, self.params)
+
+    @property
     def groups(self) -> dict[str, slice]:
         """Which rows of a batch are which member's of a mixture."""
         return {}
@@ -75,7 +92,7 @@ class VectorEnv:
 
     def with_num(self, num: int) -> "VectorEnv":
         """Return the same environment ``num`` times."""
-        return VectorEnv(self.env, self.params, num, self.members)
+        return VectorEnv(self.env, self.params, num, self.members, self._parts)
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         """Return the first observations [B, ...] and the states."""
@@ -117,6 +134,12 @@ class MixedVectorEnv(VectorEnv):
         super().__init__(first.env, first.params, num, tuple(n for n, _, _ in mixture.members))
 
     @property
+    def observation_parts(self) -> tuple[Part, ...]:
+        """What the flat observations of all members consist of, whether they are here or not."""
+        members = self._mixture.members
+        return parts_of_all([observation_parts(self._wrap(env), own) for _, env, own in members])
+
+    @property
     def groups(self) -> dict[str, slice]:
         """Which rows of the batch belong to which member."""
         ends = accumulate(env.num for _, env in self._groups)
@@ -137,7 +160,8 @@ class MixedVectorEnv(VectorEnv):
     def with_num(self, num: int) -> VectorEnv:
         """Return the members with ``num`` environments in all; the first alone where that is 1."""
         if num == 1:
-            return VectorEnv(self.env, self.params, members=self.members)
+            parts = self.observation_parts
+            return VectorEnv(self.env, self.params, members=self.members, parts=parts)
         return MixedVectorEnv(self._mixture, self._wrap, num)
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:

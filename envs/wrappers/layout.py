@@ -1,15 +1,33 @@
 """What stands where in a wrapped environment: for the network that looks, and for people."""
 
+from itertools import chain, groupby
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
-from envs.spaces import Box, Space, encoded_parts, encoded_size, two_sided
-from envs.wrappers.base import find
+from envs.meta.trial import Trial
+from envs.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Space,
+    encoded_parts,
+    encoded_size,
+    leaves,
+    two_sided,
+)
+from envs.wrappers.append import PreviousAction, PreviousReward, StartFlag
+from envs.wrappers.base import Wrapper, find
 from envs.wrappers.transform import FlattenObservation, RescaleAction, is_continuous
+from ssmrl.errors import UsageError
+from ssmrl.world_model.parts import Image, Integers, Numbers, OneHots, Part, total_size
 
 SMALLEST_SIDE = 5  # of an image, in pixels or cells
 MOST_CHANNELS = 32
+MOST_VALUES = 64  # of integers that are categories; beyond it they are magnitudes
+FLAG = Integers(1, 0, 1)
 
 ImagePlace = tuple[int, tuple[int, int, int]]  # where it begins; height, width, channels
 
@@ -27,6 +45,46 @@ def image_place(env: Any, params: Any) -> ImagePlace | None:
     parts = encoded_parts(flat.env.observation_space(params))
     images = [(at, _with_channels(part)) for at, part in parts if _is_image(part)]
     return images[0] if len(images) == 1 else None
+
+
+def observation_parts(env: Any, params: Any) -> tuple[Part, ...]:
+    """Return what the flat observations of ``env`` consist of, column by column.
+
+    What ``FlattenObservation`` makes of each space: of Discrete and MultiDiscrete ``OneHots``; of
+    images ``Image``; of other integers with two bounds and at most 64 values, or of truth values,
+    ``Integers``; of all else ``Numbers``. Above it the previous action is ``OneHots`` or
+    ``Numbers``, the previous reward ``Numbers``; the start flag and the flag of a trial's inner
+    episodes are ``Integers`` of two values. What another wrapper made of a flat observation (noise,
+    filled up columns, a projection) is ``Numbers``.
+
+    ``env.reset`` is traced, since spaces may promise integers where there are floats. Raises
+    ``UsageError`` where the observation is not flat.
+    """
+    if isinstance(env, PreviousAction | PreviousReward | StartFlag):
+        return *observation_parts(env.env, params), *_appended_parts(env, params)
+    if isinstance(env, FlattenObservation):
+        return _flattened_parts(env.env, params)
+    if isinstance(env, Wrapper) and type(env).observation_space is Wrapper.observation_space:
+        return observation_parts(env.env, params)
+    space = env.observation_space(params)
+    if isinstance(space, Box) and len(space.shape) == 1:
+        return (Numbers(encoded_size(space)),)
+    raise UsageError(f"the observation is {space!r}, not flat; put FlattenObservation around it")
+
+
+def parts_of_all(members: list[tuple[Part, ...]]) -> tuple[Part, ...]:
+    """Return parts for observations of one size that may be any member's.
+
+    These are what all members end with (at most the flags and what was done and earned, where
+    these are equal), and before it numbers.
+    """
+    common: tuple[Part, ...] = ()
+    for last in zip(*(parts[::-1] for parts in members), strict=False):
+        if len(set(last)) > 1:
+            rest = total_size(members[0]) - total_size(common)
+            return Numbers(rest), *common
+        common = last[0], *common
+    return common
 
 
 def describe_observations(env: Any, params: Any) -> str:
@@ -48,6 +106,61 @@ def describe_actions(env: Any, params: Any) -> str:
         return f"{words}, clipped"
     rest = "" if both.all() else " where both bounds are finite, else clipped"
     return f"{words}, mapped from the policy's [-1, 1]{rest}"
+
+
+def _appended_parts(env: Wrapper, params: Any) -> tuple[Part, ...]:
+    if isinstance(env, StartFlag):
+        return (FLAG,)
+    if isinstance(env, PreviousReward):
+        return (Numbers(1),)
+    actions = (action for _, action in encoded_parts(env.env.action_space(params)))
+    return tuple(
+        Numbers(encoded_size(action)) if isinstance(action, Box) else _categories(action)
+        for action in actions
+    )
+
+
+def _flattened_parts(env: Any, params: Any) -> tuple[Part, ...]:
+    space = env.observation_space(params)
+    obs = jax.eval_shape(lambda key: env.reset(key, params)[0], jax.random.key(0))
+    first: tuple[Part, ...] = ()
+    if find(env, Trial) and isinstance(space, Dict) and "episode_done" in space.spaces:
+        space, obs, first = space.spaces["observation"], obs["observation"], (FLAG,)
+    found = [_parts(part, value.dtype) for part, value in leaves(space, obs)]
+    return first + tuple(chain(*found))
+
+
+def _parts(space: Space, dtype: Any) -> tuple[Part, ...]:
+    """Return the parts of a space that has none; ``dtype`` is that of the values in it.
+
+    Spaces that promise integers where the environment gives floats say nothing of these.
+    """
+    if not isinstance(space, Box):
+        return (_categories(space),)
+    are = lambda kind: all(jnp.issubdtype(d, kind) for d in (space.dtype, dtype))  # noqa: E731
+    whole = are(jnp.integer)
+    low, high, both = (np.asarray(bound).ravel() for bound in two_sided(space))
+    is_bytes = whole and bool(np.all((low == 0) & (high == 255)))
+    if _is_image(space) and (is_bytes or not whole):
+        return (Image(*_with_channels(space), is_bytes),)
+    few = both & (high - low < MOST_VALUES) & (whole or are(jnp.bool_))
+    runs = (list(run) for _, run in groupby(range(few.size), key=few.__getitem__))
+    return tuple(
+        Integers(len(run), _bounds(low[run]), _bounds(high[run]))
+        if few[run[0]]
+        else Numbers(len(run))
+        for run in runs
+    )
+
+
+def _bounds(values: np.ndarray) -> int | tuple[int, ...]:
+    each = tuple(int(value) for value in values)
+    return each[0] if len(set(each)) == 1 else each
+
+
+def _categories(space: Space) -> OneHots:
+    numbers = [space.n] if isinstance(space, Discrete) else space.nvec
+    return OneHots(tuple(int(n) for n in numbers))
 
 
 def _is_image(space: Space) -> bool:

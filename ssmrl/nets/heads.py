@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ssmrl.nets.categorical import Categorical
+from ssmrl.nets.factored import factored_logits, factored_size
 
 _INIT = nn.initializers.orthogonal(0.01)  # nearly uniform at first, so that all actions are tried
 
@@ -29,12 +30,8 @@ class FactoredHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
-        widest = max(self.nvec)
-        logits = nn.Dense(len(self.nvec) * widest, kernel_init=_INIT)(x)
-        logits = logits.reshape(*x.shape[:-1], len(self.nvec), widest)
-        allowed = jnp.arange(widest)[None] < jnp.asarray(self.nvec)[:, None]
-        allowed = jnp.expand_dims(allowed, tuple(range(x.ndim - 1)))
-        logits = jnp.where(allowed, logits, jnp.finfo(logits.dtype).min)
+        logits = nn.Dense(factored_size(self.nvec), kernel_init=_INIT)(x)
+        logits = factored_logits(logits, self.nvec)
         return distrax.Independent(Categorical(logits=logits), 1)
 
 
