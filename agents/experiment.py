@@ -18,6 +18,7 @@ from ssmrl.train.yaml_file import read_yaml
 AGENTS: Registry[str] = Registry("agent")  # where their classes are; imported when used
 AGENTS.register("ppo", "agents.ppo:PPO")
 AGENTS.register("muesli", "agents.muesli:Muesli")
+AGENTS.register("r2i", "agents.r2i:R2I")
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class Muesli(OnPolicyAgent):
             size, num_steps = self.network.action_size, len(latent)
             vectors = jnp.broadcast_to(jnp.eye(size), (num_steps, 1, size, size))
         else:
-            vectors = self.encode(actions)
+            vectors = self.env.encode_actions(actions)
 
         def at_one_time(moment: tuple[jax.Array, jax.Array]) -> jax.Array:
             latent_BxH, vectors_BxNxA = moment
@@ -178,13 +178,6 @@ class Muesli(OnPolicyAgent):
         # So many times together that activations need no more room than those of a roll-out do.
         together = max(1, len(latent) // vectors.shape[-2])
         return jax.lax.map(at_one_time, (latent, vectors), batch_size=together)
-
-    def encode(self, actions: jax.Array) -> jax.Array:
-        """Return actions of any batch shape as vectors, [..., A]."""
-        space = self.env.action_space
-        batch = actions.shape[: actions.ndim - len(space.shape)]
-        flat = actions.reshape(-1, *space.shape)
-        return jax.vmap(lambda x: spaces.encode(space, x))(flat).reshape(*batch, -1)
 
     def learn(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         """Go through the epochs; the prior follows."""
@@ -216,7 +209,7 @@ class Muesli(OnPolicyAgent):
         now = state.replace(params=online)
         latent = self.policy.apply(now, "remember", t.memory_state, t.obs, t.start)
         policy, value = network.apply(online, latent, method="predict")
-        reward, after = network.apply(online, latent, self.encode(t.action), method="imagine")
+        reward, after = network.apply(online, latent, self.env.encode_actions(t.action), method="imagine")
         policy_after, value_after = network.apply(online, after, method="predict")
 
         log_prob = policy.log_prob(t.action)

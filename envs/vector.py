@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from envs.meta.mixture import Mixture
 from envs.meta.trial import Trial
-from envs.spaces import Space
+from envs.spaces import Space, encode, encoded_size
 from envs.wrappers.append import without_past
 from envs.wrappers.base import find
 from envs.wrappers.layout import (
@@ -51,6 +51,11 @@ class VectorEnv:
     def observation_space(self) -> Space:
         """Observation space of one environment."""
         return self.env.observation_space(self.params)
+
+    @property
+    def encoded_action_size(self) -> int:
+        """The length of the vectors that stand for actions."""
+        return encoded_size(self.action_space)
 
     @property
     def unwrapped(self) -> Any:
@@ -108,6 +113,13 @@ class VectorEnv:
     def without_past(self, obs: jax.Array) -> jax.Array:
         """Return observations [B, D] that tell no previous action or reward."""
         return without_past(self.env, self.params, obs)
+
+    def encode_actions(self, action: jax.Array) -> jax.Array:
+        """Return actions of any batch shape as vectors, [..., A]; see ``envs.spaces.encode``."""
+        space = self.action_space
+        batch = action.shape[: action.ndim - len(space.shape)]
+        flat = action.reshape(-1, *space.shape)
+        return jax.vmap(lambda x: encode(space, x))(flat).reshape(*batch, -1)
 
     def sample_actions(self, key: jax.Array) -> jax.Array:
         """Return random actions [B, ...]."""

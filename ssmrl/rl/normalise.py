@@ -128,3 +128,29 @@ class PercentileScale(struct.PyTreeNode):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return x / max(1, high - low)."""
         return x / jnp.maximum(1.0, self.high - self.low)
+
+
+class RewardUnit(struct.PyTreeNode):
+    """Measures rewards by the root mean square of all that were not 0.
+
+    A reward of 1/50 a step and one of 1 in a thousand steps are both 1 then, as bins of a fixed
+    width want it. Signs, and what is 0, stay.
+    """
+
+    square: jax.Array  # sum of squares
+    count: jax.Array  # of rewards that were not 0
+
+    @classmethod
+    def init(cls) -> "RewardUnit":
+        """Return the unit 1, as long as no reward was seen."""
+        return cls(jnp.float32(0), jnp.float32(0))
+
+    def update(self, reward: jax.Array) -> "RewardUnit":
+        """Add a batch of rewards of any shape."""
+        square = self.square + jnp.square(reward).sum()
+        return RewardUnit(square, self.count + (reward != 0).sum())
+
+    def __call__(self, reward: jax.Array) -> jax.Array:
+        """Return rewards in the unit."""
+        unit = jnp.sqrt(self.square / jnp.maximum(self.count, 1))
+        return reward / jnp.where(unit > 0, unit, 1.0)

@@ -1,0 +1,87 @@
+"""Actor and critic on a world model's moments: what they look at, and how they are read."""
+
+from typing import Any, Literal
+
+import distrax
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ssmrl.errors import UsageError
+from ssmrl.memory.base import name_of
+from ssmrl.nets.mlp import MLP
+from ssmrl.world_model.model import Moment, WorldModel
+
+Look = Literal["output", "hidden", "full", "gated"]
+CRITIC = ("critic_body", "critic_out")  # names of its parameters
+
+
+class ImaginingActorCritic(WorldModel, kw_only=True):
+    """A world model with an actor and a critic, which look at the model's moments.
+
+    ``look`` says at what beside the latent: "output" at what the memory reads out, "hidden" at
+    its states, "full" at both, as Samsami et al. 2024 chose by domain; "gated" at both, each
+    times a number that is learnt. Outputs and states are brought to a root mean square of 1
+    before, since states grow with the memory's time constants.
+    """
+
+    action_head: nn.Module
+    look: Look = "gated"
+    policy_sizes: tuple[int, ...] = (512, 512)  # layers of actor and critic each
+
+    def setup(self) -> None:
+        super().setup()
+        self.gates = self.param("gates", nn.initializers.ones, (2,), jnp.float32)
+        self.actor_body = MLP(self.policy_sizes)
+        self.critic_body = MLP(self.policy_sizes)
+        self.critic_out = self.bins.head()
+
+    def policy(self, moment: Moment) -> distrax.Distribution:
+        """Return the distribution of actions, [...]."""
+        return self.action_head(self.actor_body(self._seen(moment)))
+
+    def value(self, moment: Moment) -> jax.Array:
+        """Return logits of the value, [..., K]."""
+        return self.critic_out(self.critic_body(self._seen(moment)))
+
+    def __call__(self, carry: Any, packed: Any, start: jax.Array, key: jax.Array) -> None:
+        """Touch all parameters, for ``init``."""
+        moment = self.see(carry, packed, start, key)
+        self.imagine(moment, carry.action, key)
+        self.decode(moment)
+        self.foretell(moment.y, moment.latent, carry.action)
+        self.policy(moment)
+        self.value(moment)
+
+    def _seen(self, moment: Moment) -> jax.Array:
+        parts = [moment.latent]
+        gates = self.gates if self.look == "gated" else jnp.ones(2)
+        if self.look != "hidden":
+            parts.append(gates[0] * _unit(moment.y))
+        if self.look != "output":
+            parts.append(gates[1] * _summary(moment.memory_state, moment.y.shape[:-1]))
+        return jnp.concatenate(parts, axis=-1).astype(self.dtype)
+
+
+def check_look(memory: Any, look: Look) -> None:
+    """Raise ``UsageError`` where a memory's state is none that a policy can look at.
+
+    That is what holds other than floats, such as the ring of past keys of a Transformer.
+    """
+    state = jax.eval_shape(lambda: memory.initial_state((1,)))
+    leaves = jax.tree.leaves(state)
+    if look != "output" and not all(jnp.issubdtype(x.dtype, jnp.floating) for x in leaves):
+        raise UsageError(
+            f"memory {name_of(memory)!r} has no state that a policy can look at; take look=output"
+        )
+
+
+def _summary(memory_state: Any, batch_shape: tuple[int, ...]) -> jax.Array:
+    """Return all states side by side, each array of them at a root mean square of 1: [..., N]."""
+    leaves = [x.reshape(*batch_shape, -1) for x in jax.tree.leaves(memory_state)]
+    return jnp.concatenate([_unit(x) for x in leaves], axis=-1)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    x = x.astype(jnp.float32)
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)

@@ -1,0 +1,49 @@
+"""What a world model dreams up: with a policy to act, or with actions that are given."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ssmrl.world_model.model import Moment
+
+Lead = Callable[[Moment, jax.Array, jax.Array], Moment]  # (moment, action, key) -> the next
+
+
+def imagine(
+    lead: Lead,
+    act: Callable[[Moment, jax.Array], tuple[jax.Array, jax.Array]],
+    first: Moment,
+    keys: jax.Array,
+    unroll: int = 1,
+) -> tuple[Moment, jax.Array, jax.Array]:
+    """Act once per key, [T], from moments [B, ...] on.
+
+    ``act(moment, key)`` returns the action as the environment has it, [B, ...], and encoded, [B,
+    A], which ``lead`` is given. Returns the moments [T + 1, B, ...] with the first, and both
+    forms of the actions [T, B, ...].
+    """
+
+    def step(moment: Moment, key: jax.Array) -> tuple[Moment, Any]:
+        key_act, key_lead = jax.random.split(key)
+        action, encoded = act(moment, key_act)
+        after = lead(moment, encoded, key_lead)
+        return after, (after, action, encoded)
+
+    _, (later, actions, encoded) = jax.lax.scan(step, first, keys, unroll=unroll)
+    moments = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
+    return moments, actions, encoded
+
+
+def open_loop(
+    lead: Lead, first: Moment, action_TxBxA: jax.Array, key: jax.Array
+) -> Moment:
+    """Return the moments that given actions lead to, [T, B, ...], nothing being seen after them."""
+
+    def step(moment: Moment, inputs: tuple[jax.Array, jax.Array]) -> tuple[Moment, Moment]:
+        after = lead(moment, *inputs)
+        return after, after
+
+    keys = jax.random.split(key, len(action_TxBxA))
+    return jax.lax.scan(step, first, (action_TxBxA, keys))[1]

@@ -1,0 +1,222 @@
+"""A world model around a memory: what is seen becomes latents, and what comes is foretold.
+
+    z_t ~ q(z | o_t)                       posterior, of the observation alone
+    y_t = memory(z_0, a_0 ... z_t-1, a_t-1)   so that a window is one parallel scan
+    p(z_t | y_t)                           prior, which stands in where nothing is seen
+    p(o_t | y_t, z_t)                      likelihood of the observation
+    p(r_t+1, c_t+1 | y_t, z_t, a_t)        reward and continuation
+
+Source: Deng et al. 2023 (S4WM), Samsami et al. 2024 (Recall to Imagine), Hafner et al. 2023
+(DreamerV3). Other than there, reward and continuation are foretold of the action, not of what is
+seen after it: after an end that is the next episode's first observation.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+
+from ssmrl.memory import scan_states
+from ssmrl.nets.distributional import SymexpBins
+from ssmrl.nets.mlp import MLP
+from ssmrl.world_model.latents import Latents, balanced_kl
+from ssmrl.world_model.observations import Decoder, Encoder
+from ssmrl.world_model.parts import Part
+
+Losses = dict[str, jax.Array]
+
+
+class Carry(struct.PyTreeNode):
+    """What stands between two steps; a start masks all of it."""
+
+    memory_state: Any
+    latent: jax.Array  # of the last step, compact: [*, G]
+    action: jax.Array  # of the last step, encoded: [*, A]
+
+
+class Moment(struct.PyTreeNode):
+    """Where the model is after what was seen, or imagined to be seen."""
+
+    memory_state: Any
+    y: jax.Array  # what the memory reads out, [*, H]
+    latent: jax.Array  # one-hots, [*, G * C]
+
+
+class Observed(struct.PyTreeNode):
+    """What is made of a sequence, [T, B]."""
+
+    log_posterior: jax.Array  # [T, B, G, C]
+    latent: jax.Array  # one-hots, drawn straight through, [T, B, G * C]
+    y: jax.Array  # [T, B, H]
+    states: Any  # of the memory after every so many steps, [T / every, B, ...]
+
+
+class WorldModel(nn.Module):
+    """The networks of a world model.
+
+    ``memory`` obeys the contract of ``ssmrl.memory``. Observations are packed as their ``parts``
+    pack them, actions encoded as vectors of ``action_size`` numbers. Layers work in ``dtype``;
+    parameters, states, logits and losses are float32.
+    """
+
+    memory: Any
+    parts: tuple[Part, ...]
+    action_size: int
+    latents: Latents = Latents()
+    units: int = 512  # of the layers around the memory
+    encoder_sizes: tuple[int, ...] = (512,)
+    decoder_sizes: tuple[int, ...] = (512,)
+    head_sizes: tuple[int, ...] = (512, 512)
+    bins: SymexpBins = SymexpBins()
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        self.encoder = Encoder(self.parts, self.encoder_sizes, self.dtype)
+        self.posterior_out = nn.Dense(self.latents.size)
+        self.inputs = MLP((self.units,))
+        self.prior_body = MLP((self.units,))
+        self.prior_out = nn.Dense(self.latents.size)
+        self.decoder = Decoder(self.parts, self.decoder_sizes, self.dtype)
+        self.reward_body = MLP(self.head_sizes)
+        self.reward_out = self.bins.head()
+        self.continue_body = MLP(self.head_sizes)
+        self.continue_out = nn.Dense(1)
+
+    def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
+        """Return what stands before the first step; needs no parameters."""
+        latent = jnp.zeros((*batch_shape, self.latents.groups), self.latents.dtype)
+        action = jnp.zeros((*batch_shape, self.action_size), jnp.float32)
+        return Carry(self.memory.initial_state(batch_shape), latent, action)
+
+    def posterior(self, packed: tuple[jax.Array, ...]) -> jax.Array:
+        """Return log q(z | o), [..., G, C]."""
+        return self.latents.log_probs(self.posterior_out(self.encoder(packed)))
+
+    def prior(self, y: jax.Array) -> jax.Array:
+        """Return log p(z | y), [..., G, C]."""
+        return self.latents.log_probs(self.prior_out(self.prior_body(y.astype(self.dtype))))
+
+    def observe(
+        self,
+        carry: Carry,
+        packed_TxB: tuple[jax.Array, ...],
+        action_TxBxA: jax.Array,
+        start_TxB: jax.Array,
+        key: jax.Array,
+        every: int,
+    ) -> tuple[Carry, Observed]:
+        """Take in T steps at once; ``action`` is what was done after each observation.
+
+        The memory's states are kept after every ``every``-th step, which must divide T.
+        """
+        log_posterior = self.posterior(packed_TxB)
+        latent_TxBxZ = self.latents.sample(key, log_posterior)
+        before = self.latents.one_hots(carry.latent), carry.action
+        shifted = jax.tree.map(
+            lambda first, x: jnp.concatenate([first[None], x[:-1]]),
+            before,
+            (latent_TxBxZ, action_TxBxA),
+        )
+        u_TxBxH = self._input(*shifted, start_TxB)
+        state, y_TxBxH, states = scan_states(
+            self.memory, carry.memory_state, u_TxBxH, start_TxB, every
+        )
+        last = Carry(state, self.latents.compact(latent_TxBxZ[-1]), action_TxBxA[-1])
+        return last, Observed(log_posterior, latent_TxBxZ, y_TxBxH, states)
+
+    def see(
+        self,
+        carry: Carry,
+        packed_B: tuple[jax.Array, ...],
+        start_B: jax.Array,
+        key: jax.Array,
+        **prepared: Any,
+    ) -> Moment:
+        """Take in one observation, as ``observe`` does, and draw its latent."""
+        state, y = self._step(
+            carry.memory_state, self.latents.one_hots(carry.latent), carry.action, start_B, prepared
+        )
+        return Moment(state, y, self.latents.sample(key, self.posterior(packed_B)))
+
+    def imagine(
+        self, moment: Moment, action: jax.Array, key: jax.Array, **prepared: Any
+    ) -> Moment:
+        """Return where an action [*, A] leads by the prior, nothing being seen."""
+        nowhere = jnp.zeros(action.shape[:-1], bool)
+        state, y = self._step(moment.memory_state, moment.latent, action, nowhere, prepared)
+        return Moment(state, y, self.latents.sample(key, self.prior(y)))
+
+    def prepare(self) -> dict[str, Any]:
+        """Return keyword arguments for many calls of ``see`` and ``imagine``."""
+        prepare = getattr(self.memory, "prepare", None)
+        return {} if prepare is None else {"prepared": prepare(self.dtype)}
+
+    def foretell(
+        self, y: jax.Array, latent: jax.Array, action: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return logits of the reward [..., K] for an action, and of going on after it [...]."""
+        x = jnp.concatenate([y, latent, action], axis=-1).astype(self.dtype)
+        reward = self.reward_out(self.reward_body(x))
+        return reward, self.continue_out(self.continue_body(x))[..., 0].astype(jnp.float32)
+
+    def expect(self, moment: Moment, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the mean reward [...] for an action, and how likely it goes on after it [...]."""
+        reward, going_on = self.foretell(moment.y, moment.latent, action)
+        return self.bins.mean(reward), nn.sigmoid(going_on)
+
+    def losses(
+        self,
+        observed: Observed,
+        packed: tuple[jax.Array, ...],
+        action: jax.Array,
+        reward: jax.Array,
+        terminated: jax.Array,
+        free: float | jax.Array,
+    ) -> Losses:
+        """Return what a sequence costs, part by part, in nats: [T, B] each.
+
+        Latents of less than ``free`` nats a step cost nothing more; see ``balanced_kl``.
+        """
+        seen = jnp.concatenate([observed.y, observed.latent], axis=-1)
+        dynamics, representation = balanced_kl(observed.log_posterior, self.prior(observed.y), free)
+        reward_logits, going_on = self.foretell(observed.y, observed.latent, action)
+        return {
+            "observation": -self.decoder.log_prob(seen, packed),
+            "dynamics": dynamics,
+            "representation": representation,
+            "reward": self.bins.loss(reward_logits, reward),
+            "continuation": nn.softplus(jnp.where(terminated, going_on, -going_on)),
+        }
+
+    def decode(self, moment: Moment) -> jax.Array:
+        """Return the likeliest flat observations, float32 [..., F]."""
+        return self.decoder.most_likely(jnp.concatenate([moment.y, moment.latent], axis=-1))
+
+    def _step(
+        self, state: Any, latent: jax.Array, action: jax.Array, start: jax.Array, prepared: Any
+    ) -> tuple[Any, jax.Array]:
+        return self.memory.step(state, self._input(latent, action, start), start, **prepared)
+
+    def _input(self, latent: jax.Array, action: jax.Array, start: jax.Array) -> jax.Array:
+        """Return what the memory takes in; nothing of before a start."""
+        x = jnp.concatenate([latent, action], axis=-1)
+        return self.inputs(jnp.where(start[..., None], 0, x).astype(self.dtype))
+
+
+def carries_after(
+    latents: Latents, observed: Observed, action_TxBxA: jax.Array, piece: int
+) -> Carry:
+    """Return the carries after every ``piece``-th step, [T / piece, B, ...].
+
+    The states of ``observed`` must be a whole number of times as many.
+    """
+    length = len(action_TxBxA)
+    held = len(jax.tree.leaves(observed.states)[0])
+    every = piece * held // length
+    return Carry(
+        jax.tree.map(lambda x: x[every - 1 :: every], observed.states),
+        latents.compact(observed.latent[piece - 1 :: piece]),
+        action_TxBxA[piece - 1 :: piece],
+    )
