@@ -38,7 +38,7 @@ class ConvEncoder(nn.Module):
         cells = image.reshape(-1, *self.shape)
         for i, side in enumerate(block_sides(height, width)):
             cells = MLP((32,), name=f"Blocks_{i}")(_blocks(cells, side))
-        cells = MLP((16,), name="Cells")(_neighbourhoods(cells))
+        cells = MLP((16,), name="Cells")(neighbourhoods(cells))
         seen = cells.reshape(*x.shape[:-1], -1)
         return MLP(self.sizes, name="MLP")(jnp.concatenate([seen, before, after], axis=-1))
 
@@ -62,7 +62,7 @@ def _blocks(image: jax.Array, side: int) -> jax.Array:
     return image.reshape(n, rows, columns, -1)
 
 
-def _neighbourhoods(cells: jax.Array) -> jax.Array:
+def neighbourhoods(cells: jax.Array) -> jax.Array:
     """Return each cell with its eight neighbours, zeros beyond the edge: [N, H, W, 9 * C]."""
     _, height, width, _ = cells.shape
     padded = jnp.pad(cells, ((0, 0), (1, 1), (1, 1), (0, 0)))
