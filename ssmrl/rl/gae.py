@@ -4,7 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ssmrl.scan import linear_scan
+from ssmrl.rl.backward import backward_sums
 
 
 def generalised_advantages(
@@ -31,8 +31,5 @@ def generalised_advantages(
     """
     chex.assert_equal_shape([r_t, terminated_t, truncated_t, v_tm1, v_t])
     delta_t = r_t + gamma * jnp.where(terminated_t, 0.0, v_t) - v_tm1
-    # Read backwards in time this is the resettable recurrence with a constant coefficient.
     decay = jnp.reshape(jnp.asarray(gamma * lambda_, delta_t.dtype), (1,))
-    ended_t = terminated_t | truncated_t
-    sums = linear_scan(decay, delta_t[::-1, ..., None], ended_t[::-1])
-    return sums[::-1, ..., 0]
+    return backward_sums(decay, delta_t, terminated_t | truncated_t)

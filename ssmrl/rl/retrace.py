@@ -4,7 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ssmrl.scan import linear_scan
+from ssmrl.rl.backward import backward_sums
 
 
 def retrace_returns(
@@ -36,6 +36,4 @@ def retrace_returns(
     trace_tm1 = lambda_ * jnp.minimum(1.0, jnp.exp(log_ratio_tm1))
     trace_t = jnp.roll(trace_tm1, -1, axis=0)
     decay_t = (gamma * trace_t).astype(error_t.dtype)
-    ended_t = terminated_t | truncated_t
-    sums = linear_scan(decay_t[::-1, ..., None], error_t[::-1, ..., None], ended_t[::-1])
-    return q_tm1 + sums[::-1, ..., 0]
+    return q_tm1 + backward_sums(decay_t, error_t, terminated_t | truncated_t)
