@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ssmrl.nets.actor_critic import ActorCritic
+from ssmrl.nets.distributional import RootBins
 from ssmrl.nets.mlp import MLP
-from ssmrl.rl import two_hot
 
 
 class MuesliNetwork(ActorCritic, kw_only=True):
@@ -30,13 +30,17 @@ class MuesliNetwork(ActorCritic, kw_only=True):
     def setup(self) -> None:
         self.actor_body = MLP(self.head_sizes, scale=2.0)
         self.critic_body = MLP(self.head_sizes, scale=2.0)
-        zeros = nn.initializers.zeros
-        self.critic_out = nn.Dense(self.num_bins, kernel_init=zeros)
+        self.critic_out = self.bins.head()
         self.model_body = MLP(self.head_sizes)
         # Small, so that at first an action changes little of what is foretold.
         small = nn.initializers.orthogonal(0.01)
         self.model_out = nn.Dense(self.memory.features, kernel_init=small)
-        self.reward_out = nn.Dense(self.num_bins, kernel_init=zeros)
+        self.reward_out = self.bins.head()
+
+    @property
+    def bins(self) -> RootBins:
+        """The bins of values and of rewards."""
+        return RootBins(self.num_bins, self.largest_bin)
 
     def remember(self, state, obs_TxBxF: jax.Array, start_TxB: jax.Array) -> jax.Array:
         """Return the latent states [T, B, H] of a sequence."""
@@ -59,21 +63,16 @@ class MuesliNetwork(ActorCritic, kw_only=True):
     def look_ahead(self, y: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return the reward foretold for an action, and the value after it; see ``imagine``."""
         logits, after = self.imagine(y, action)
-        return self._decoded(logits), self._value(after)
+        return self.bins.mean(logits), self._value(after)
 
     def encode(self, x: jax.Array) -> jax.Array:
         """Return rewards or values [...] as probabilities [..., K]."""
-        bins = two_hot.symmetric_bins(self.num_bins, self.largest_bin)
-        return two_hot.two_hot(two_hot.signed_root(x), bins)
+        return self.bins.encode(x)
 
     def _value(self, y: jax.Array) -> jax.Array:
         if self.is_initializing():
             self.imagine(y, jnp.zeros((*y.shape[:-1], self.action_size)))
-        return self._decoded(self._value_logits(y))
+        return self.bins.mean(self._value_logits(y))
 
     def _value_logits(self, y: jax.Array) -> jax.Array:
         return self.critic_out(self.critic_body(y.astype(self.dtype)))
-
-    def _decoded(self, logits: jax.Array) -> jax.Array:
-        bins = two_hot.symmetric_bins(self.num_bins, self.largest_bin)
-        return two_hot.signed_root_inverse(two_hot.mean(logits, bins))

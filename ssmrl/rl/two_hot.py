@@ -11,8 +11,13 @@ import jax.numpy as jnp
 
 
 def symmetric_bins(num_bins: int, largest: float) -> jax.Array:
-    """Return ``num_bins`` centres from -largest to largest, evenly spaced: [K]."""
-    return jnp.linspace(-largest, largest, num_bins, dtype=jnp.float32)
+    """Return ``num_bins`` centres from -largest to largest, evenly spaced: [K].
+
+    Opposite ones are opposite to the bit, and of an odd number the middle one is 0, which those of
+    ``linspace`` are not.
+    """
+    places = jnp.arange(num_bins, dtype=jnp.float32) - (num_bins - 1) / 2
+    return places * (2 * largest / (num_bins - 1))
 
 
 def two_hot(x: jax.Array, bins: jax.Array) -> jax.Array:
@@ -36,7 +41,8 @@ def mean(logits: jax.Array, bins: jax.Array) -> jax.Array:
     plain sum would leave the rounding errors of large bins (Hafner et al. 2023).
     """
     probabilities = jax.nn.softmax(logits)
-    return 0.5 * ((probabilities - probabilities[..., ::-1]) @ bins)
+    # Bins may reach 1e8: a GPU is not to keep eleven bits of the probabilities.
+    return 0.5 * jnp.matmul(probabilities - probabilities[..., ::-1], bins, precision="highest")
 
 
 def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
