@@ -1,4 +1,4 @@
-"""Running means and variances, for observations and for the scale of rewards."""
+"""Running statistics: of observations, of rewards, of advantages and of returns."""
 
 import jax
 import jax.numpy as jnp
@@ -98,3 +98,33 @@ class FadingScale(struct.PyTreeNode):
     def __call__(self, x: jax.Array, epsilon: float = 1e-12) -> jax.Array:
         """Return x / sqrt(mean square), free of the bias towards the zero that it began with."""
         return x * jax.lax.rsqrt(self.square / (1 - self.missing) + epsilon)
+
+
+class PercentileScale(struct.PyTreeNode):
+    """Divides by the range of most returns where that is above 1; that of DreamerV3's advantages.
+
+    Small returns are not blown up, so that where there is next to no reward its noise stays small
+    beside an entropy bonus; and a few extreme ones change nothing. Source: Hafner et al. 2023.
+    """
+
+    low: jax.Array
+    high: jax.Array
+
+    @classmethod
+    def init(cls) -> "PercentileScale":
+        """Return the scale of nothing, which divides by 1."""
+        return cls(jnp.float32(0), jnp.float32(0))
+
+    def update(self, x: jax.Array, decay: float = 0.99) -> "PercentileScale":
+        """Add the 5th and 95th percentile of a batch of any shape; those before fade by ``decay``.
+
+        Both begin at 0 and keep that bias, as published: the range grows over 1 / (1 - decay)
+        batches.
+        """
+        low, high = jnp.percentile(x.astype(jnp.float32), jnp.array([5, 95], jnp.float32))
+        fade = lambda old, new: decay * old + (1 - decay) * new  # noqa: E731
+        return PercentileScale(fade(self.low, low), fade(self.high, high))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Return x / max(1, high - low)."""
+        return x / jnp.maximum(1.0, self.high - self.low)

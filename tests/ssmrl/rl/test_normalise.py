@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssmrl.rl.normalise import FadingScale, Moments, RewardScale, normalise
+from ssmrl.rl.normalise import FadingScale, Moments, PercentileScale, RewardScale, normalise
 
 
 def test_moments_over_batches_are_those_of_all():
@@ -56,3 +56,25 @@ def test_fading_scale_by_hand():
 def test_fading_scale_of_nothing_but_zeros():
     scale = FadingScale.init().update(jnp.zeros(4))
     assert not scale(jnp.zeros(3)).any()
+
+
+def test_percentile_scale_by_hand():
+    """Of -10 to 90 the percentiles are -5 and 85, of 0 to 1 they are .05 and .95."""
+    scale = PercentileScale.init()
+    x = jnp.array([3.0, -8.0])
+    np.testing.assert_array_equal(scale(x), x)
+    wide = jnp.arange(-10.0, 91.0).reshape(1, 101)[:, ::-1]
+    scale = jax.jit(PercentileScale.update)(scale, wide)  # fades by .99
+    np.testing.assert_allclose([scale.low, scale.high], [-0.05, 0.85], rtol=1e-5)
+    np.testing.assert_array_equal(scale(x), x)  # a range of .9 is not blown up
+    scale = scale.update(wide, 0.5).update(jnp.linspace(0.0, 1.0, 101), 0.75)
+    low, high = 0.75 * (0.5 * -0.05 - 2.5) + 0.25 * 0.05, 0.75 * (0.5 * 0.85 + 42.5) + 0.25 * 0.95
+    np.testing.assert_allclose([scale.low, scale.high], [low, high], rtol=1e-5)
+    np.testing.assert_allclose(scale(x), x / (high - low), rtol=1e-5)
+
+
+def test_percentile_scale_is_blind_to_a_few_outliers():
+    x = jnp.linspace(0.0, 10.0, 101)
+    scales = [PercentileScale.init().update(y, 0.0) for y in (x, x.at[-4:].set(1e9))]
+    np.testing.assert_allclose(scales[0].high, 9.5, rtol=1e-5)
+    np.testing.assert_array_equal(scales[0].high, scales[1].high)
