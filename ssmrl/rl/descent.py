@@ -18,6 +18,67 @@ def clipped_adam(max_grad_norm: float) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.scale_by_adam(eps=1e-5))
 
 
+def clipped_laprop(
+    unravel: Callable[[jax.Array], Any],
+    max_ratio: float | jax.Array = 0.3,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-20,
+) -> optax.GradientTransformation:
+    """Return LaProp with adaptively clipped gradients; step sizes are applied apart.
+
+        g <- g min(1, max_ratio max(|p|, 1e-3) / |g|)    for each array of parameters p
+        n <- b2 n + (1 - b2) g^2
+        m <- b1 m + (1 - b1) g / (sqrt(n / (1 - b2^t)) + eps)
+        update = m / (1 - b1^t)
+
+    Adam divides the mean of gradients by their scale, LaProp takes the mean of scaled gradients:
+    no step is then much above 1, however small b1 is beside b2. With the published eps there is one
+    exception: squares of gradients below 3e-18 vanish in float32, and what is left to divide by is
+    eps, so that such a gradient makes a step of up to 316; eps=1e-15 (Ziyin et al.'s) makes none.
+
+    Sources: Ziyin et al. 2020, whose momentum holds step sizes, too; Brock et al. 2021 for the
+    clipping. The numbers are DreamerV3's (Hafner et al. 2023), and so is a norm for each array:
+    optax's ``adaptive_grad_clip`` has one for each unit, as Brock et al. do. That is a column of a
+    matrix; but of arrays with three axes it takes the first to be summed over, where layers are
+    stacked here. So it is given each array as a vector, which is one unit.
+
+    Args:
+        unravel: makes arrays of the vector of all parameters; that of ``ravel_pytree``.
+        max_ratio: most that a gradient's norm may be of the parameters'.
+        b1: decay of the momentum.
+        b2: decay of the mean square.
+        eps: added to the root of the mean square.
+    """
+    return optax.chain(
+        _for_each_array(optax.adaptive_grad_clip(max_ratio, eps=1e-3), unravel),
+        optax.scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True),
+        optax.ema(b1, debias=True),
+    )
+
+
+def warm_up(update: jax.Array, num_updates: int) -> jax.Array:
+    """Return the share of the step size in an update, from 0: linearly up to 1 in ``num_updates``.
+
+    The first update has a share above 0 already, unlike DreamerV3's.
+    """
+    return jnp.minimum(1.0, jnp.float32(update + 1) / max(num_updates, 1))
+
+
+def _for_each_array(
+    transformation: optax.GradientTransformation, unravel: Callable[[jax.Array], Any]
+) -> optax.GradientTransformation:
+    """Return a transformation of one vector that treats each array in it as a vector of its own."""
+    arrays = lambda vector: jax.tree.map(jnp.ravel, unravel(vector))  # noqa: E731
+
+    def update(grads: jax.Array, state: Any, params: jax.Array) -> tuple[jax.Array, Any]:
+        updates, state = transformation.update(arrays(grads), state, arrays(params))
+        return ravel_pytree(updates)[0], state
+
+    init = lambda params: transformation.init(arrays(params))  # noqa: E731
+    return optax.GradientTransformation(init, update)
+
+
 def step_sizes(params: Any, rate: jax.Array, own_rate: jax.Array, own: Sequence[str]) -> jax.Array:
     """Return the step size of every parameter, [P], in the order of ``ravel_pytree``.
 
