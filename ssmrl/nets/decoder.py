@@ -1,5 +1,7 @@
 """The decoder of images: the encoder's way back."""
 
+from math import prod
+
 import jax
 from flax import linen as nn
 
@@ -25,21 +27,18 @@ class ConvDecoder(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         height, width, channels = self.shape
         sides = block_sides(height, width) or [1]
-        grids = [(height, width)]
-        for side in sides:
-            grids.append((-(-grids[-1][0] // side), -(-grids[-1][1] // side)))
-        rows, columns = grids.pop()
+        whole = prod(sides)
+        rows, columns = -(-height // whole), -(-width // whole)
         cells = MLP((rows * columns * 16,), name="Seen")(x).reshape(-1, rows, columns, 16)
         cells = MLP((32,), name="Cells")(neighbourhoods(cells))
         for i in range(len(sides) - 1, 0, -1):
-            blocks = MLP((sides[i] ** 2 * 32,), name=f"Blocks_{i}")(cells)
-            cells = _cells(blocks, sides[i], grids[i])
-        blocks = nn.Dense(sides[0] ** 2 * channels, name="Pixels")(cells)
-        return _cells(blocks, sides[0], grids[0]).reshape(*x.shape[:-1], -1)
+            cells = _cells(MLP((sides[i] ** 2 * 32,), name=f"Blocks_{i}")(cells), sides[i])
+        pixels = _cells(nn.Dense(sides[0] ** 2 * channels, name="Pixels")(cells), sides[0])
+        return pixels[:, :height, :width].reshape(*x.shape[:-1], -1)
 
 
-def _cells(blocks: jax.Array, side: int, grid: tuple[int, int]) -> jax.Array:
-    """Return what blocks [N, rows, columns, side * side * C] consist of, cut to [N, *grid, C]."""
+def _cells(blocks: jax.Array, side: int) -> jax.Array:
+    """Return what blocks [N, H, W, side * side * C] consist of: [N, H * side, W * side, C]."""
     n, rows, columns, _ = blocks.shape
     cells = blocks.reshape(n, rows, columns, side, side, -1).transpose(0, 1, 3, 2, 4, 5)
-    return cells.reshape(n, rows * side, columns * side, -1)[:, : grid[0], : grid[1]]
+    return cells.reshape(n, rows * side, columns * side, -1)

@@ -62,7 +62,7 @@ def warm_up(update: jax.Array, num_updates: int) -> jax.Array:
 
     The first update has a share above 0 already, unlike DreamerV3's.
     """
-    return jnp.minimum(1.0, (update + 1) / max(num_updates, 1))
+    return jnp.minimum(1.0, jnp.float32(update + 1) / max(num_updates, 1))
 
 
 def _for_each_array(

@@ -121,7 +121,7 @@ class PercentileScale(struct.PyTreeNode):
         Both begin at 0 and keep that bias, as published: the range grows over 1 / (1 - decay)
         batches.
         """
-        low, high = jnp.percentile(x.astype(jnp.float32), jnp.array([5.0, 95.0]))
+        low, high = jnp.percentile(x.astype(jnp.float32), jnp.array([5, 95], jnp.float32))
         fade = lambda old, new: decay * old + (1 - decay) * new  # noqa: E731
         return PercentileScale(fade(self.low, low), fade(self.high, high))
 
