@@ -266,7 +266,8 @@ class R2I:
         policy = self.network.apply(params, moment, method="policy")
         action = jnp.where(greedy, policy.mode(), policy.sample(seed=key_action))
         latent = self.network.latents.compact(moment.latent)
-        return Carry(moment.memory_state, latent, self.env.encode_actions(action)), action
+        encoded = self.env.encode_actions(action)
+        return Carry(moment.memory_state, latent, encoded, start), action
 
     def learn(self, state: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
         """Take the update's gradient steps, each on windows of its own."""
@@ -296,7 +297,9 @@ class R2I:
         params = unravel(vector - rate * updates)
         slow = optax.incremental_update(critic_of(params), state.slow, c.slow_rate)
         action = self.env.encode_actions(window.data["action"])
-        carries = carries_after(self.network.latents, observed, action, c.num_steps)
+        carries = carries_after(
+            self.network.latents, observed, action, window.data["start"], c.num_steps
+        )
         state = state.replace(params=params, slow=slow, opt_state=opt_state, scale=scale)
         return state.replace(replay=state.replay.refresh(window, carries)), metrics
 
@@ -313,7 +316,7 @@ class R2I:
         model = apply(
             params, observed, d["obs"], action, *ends, c.free_nats, method="losses"
         )
-        first = starts(observed, self.every, c.num_starts, key_starts)
+        first = starts(observed, d["start"], self.every, c.num_starts, key_starts)
         scale, behaviour = self.behaviour_losses(params, state, first, key_imagine)
         replay_value = self.replay_value_loss(params, state, observed, d)
         loss = (
@@ -396,7 +399,8 @@ class R2I:
         c, bins = self.config, self.network.bins
         if self.every > 1 and c.look != "output":  # there are no states in between
             return jnp.zeros(())
-        moments = Moment(observed.states if self.every == 1 else (), observed.y, observed.latent)
+        states = observed.states if self.every == 1 else ()
+        moments = Moment(states, observed.y, observed.latent, d["start"])
         logits = self.network.apply(params, moments, method="value")
         value = jax.lax.stop_gradient(bins.mean(logits))
         cut = d["truncated"][:-1]
@@ -443,7 +447,9 @@ def make_network(experiment: Experiment, env: Any) -> ImaginingActorCritic:
     )
 
 
-def starts(observed: Observed, every: int, count: int, key: jax.Array) -> Moment:
+def starts(
+    observed: Observed, start_TxB: jax.Array, every: int, count: int, key: jax.Array
+) -> Moment:
     """Return ``count`` of the moments observed, without a gradient, drawn with replacement."""
     num_rows, batch = len(observed.y) // every, observed.y.shape[1]
     row, column = jnp.divmod(jax.random.randint(key, (count,), 0, num_rows * batch), batch)
@@ -452,6 +458,7 @@ def starts(observed: Observed, every: int, count: int, key: jax.Array) -> Moment
         jax.tree.map(lambda x: x[row, column], observed.states),
         observed.y[step, column],
         observed.latent[step, column],
+        start_TxB[step, column],
     )
     return jax.lax.stop_gradient(moment)
 

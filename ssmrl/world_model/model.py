@@ -34,6 +34,7 @@ class Carry(struct.PyTreeNode):
     memory_state: Any
     latent: jax.Array  # of the last step, compact: [*, G]
     action: jax.Array  # of the last step, encoded: [*, A]
+    start: jax.Array  # whether the last step began an episode, bool [*]
 
 
 class Moment(struct.PyTreeNode):
@@ -42,6 +43,7 @@ class Moment(struct.PyTreeNode):
     memory_state: Any
     y: jax.Array  # what the memory reads out, [*, H]
     latent: jax.Array  # one-hots, [*, G * C]
+    start: jax.Array  # whether an episode begins here, bool [*]
 
 
 class Observed(struct.PyTreeNode):
@@ -75,10 +77,13 @@ class WorldModel(nn.Module):
     def setup(self) -> None:
         self.encoder = Encoder(self.parts, self.encoder_sizes, self.dtype)
         self.posterior_out = nn.Dense(self.latents.size)
-        self.inputs = MLP((self.units,))
+        self.latent_in = nn.Dense(self.units, dtype=self.dtype)
+        self.context_in = nn.Dense(self.units, dtype=self.dtype, bias_init=nn.initializers.ones)
         self.prior_body = MLP((self.units,))
         self.prior_out = nn.Dense(self.latents.size)
         self.decoder = Decoder(self.parts, self.decoder_sizes, self.dtype)
+        self.seen_in = nn.Dense(self.head_sizes[0], dtype=self.dtype)
+        self.action_in = nn.Dense(self.head_sizes[0], dtype=self.dtype, bias_init=nn.initializers.ones)
         self.reward_body = MLP(self.head_sizes)
         self.reward_out = self.bins.head()
         self.continue_body = MLP(self.head_sizes)
@@ -88,7 +93,8 @@ class WorldModel(nn.Module):
         """Return what stands before the first step; needs no parameters."""
         latent = jnp.zeros((*batch_shape, self.latents.groups), self.latents.dtype)
         action = jnp.zeros((*batch_shape, self.action_size), jnp.float32)
-        return Carry(self.memory.initial_state(batch_shape), latent, action)
+        start = jnp.zeros(batch_shape, bool)
+        return Carry(self.memory.initial_state(batch_shape), latent, action, start)
 
     def posterior(self, packed: tuple[jax.Array, ...]) -> jax.Array:
         """Return log q(z | o), [..., G, C]."""
@@ -113,17 +119,18 @@ class WorldModel(nn.Module):
         """
         log_posterior = self.posterior(packed_TxB)
         latent_TxBxZ = self.latents.sample(key, log_posterior)
-        before = self.latents.one_hots(carry.latent), carry.action
+        before = self.latents.one_hots(carry.latent), carry.action, carry.start
         shifted = jax.tree.map(
             lambda first, x: jnp.concatenate([first[None], x[:-1]]),
             before,
-            (latent_TxBxZ, action_TxBxA),
+            (latent_TxBxZ, action_TxBxA, start_TxB),
         )
         u_TxBxH = self._input(*shifted, start_TxB)
         state, y_TxBxH, states = scan_states(
             self.memory, carry.memory_state, u_TxBxH, start_TxB, every
         )
-        last = Carry(state, self.latents.compact(latent_TxBxZ[-1]), action_TxBxA[-1])
+        latent = self.latents.compact(latent_TxBxZ[-1])
+        last = Carry(state, latent, action_TxBxA[-1], start_TxB[-1])
         return last, Observed(log_posterior, latent_TxBxZ, y_TxBxH, states)
 
     def see(
@@ -135,18 +142,18 @@ class WorldModel(nn.Module):
         **prepared: Any,
     ) -> Moment:
         """Take in one observation, as ``observe`` does, and draw its latent."""
-        state, y = self._step(
-            carry.memory_state, self.latents.one_hots(carry.latent), carry.action, start_B, prepared
-        )
-        return Moment(state, y, self.latents.sample(key, self.posterior(packed_B)))
+        before = self.latents.one_hots(carry.latent), carry.action, carry.start
+        state, y = self._step(carry.memory_state, before, start_B, prepared)
+        return Moment(state, y, self.latents.sample(key, self.posterior(packed_B)), start_B)
 
     def imagine(
         self, moment: Moment, action: jax.Array, key: jax.Array, **prepared: Any
     ) -> Moment:
         """Return where an action [*, A] leads by the prior, nothing being seen."""
-        nowhere = jnp.zeros(action.shape[:-1], bool)
-        state, y = self._step(moment.memory_state, moment.latent, action, nowhere, prepared)
-        return Moment(state, y, self.latents.sample(key, self.prior(y)))
+        nowhere = jnp.zeros_like(moment.start)
+        before = moment.latent, action, moment.start
+        state, y = self._step(moment.memory_state, before, nowhere, prepared)
+        return Moment(state, y, self.latents.sample(key, self.prior(y)), nowhere)
 
     def prepare(self) -> dict[str, Any]:
         """Return keyword arguments for many calls of ``see`` and ``imagine``."""
@@ -157,7 +164,9 @@ class WorldModel(nn.Module):
         self, y: jax.Array, latent: jax.Array, action: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Return logits of the reward [..., K] for an action, and of going on after it [...]."""
-        x = jnp.concatenate([y, latent, action], axis=-1).astype(self.dtype)
+        seen = jnp.concatenate([y, latent], axis=-1).astype(self.dtype)
+        # A product, since what an action pays hangs on whether it fits: card for card, say.
+        x = self.seen_in(seen) * self.action_in(action.astype(self.dtype))
         reward = self.reward_out(self.reward_body(x))
         return reward, self.continue_out(self.continue_body(x))[..., 0].astype(jnp.float32)
 
@@ -195,18 +204,27 @@ class WorldModel(nn.Module):
         return self.decoder.most_likely(jnp.concatenate([moment.y, moment.latent], axis=-1))
 
     def _step(
-        self, state: Any, latent: jax.Array, action: jax.Array, start: jax.Array, prepared: Any
+        self, state: Any, before: tuple, start: jax.Array, prepared: Any
     ) -> tuple[Any, jax.Array]:
-        return self.memory.step(state, self._input(latent, action, start), start, **prepared)
+        return self.memory.step(state, self._input(*before, start), start, **prepared)
 
-    def _input(self, latent: jax.Array, action: jax.Array, start: jax.Array) -> jax.Array:
-        """Return what the memory takes in; nothing of before a start."""
-        x = jnp.concatenate([latent, action], axis=-1)
-        return self.inputs(jnp.where(start[..., None], 0, x).astype(self.dtype))
+    def _input(
+        self, latent: jax.Array, action: jax.Array, was_start: jax.Array, start: jax.Array
+    ) -> jax.Array:
+        """Return what the memory takes in of the last step; nothing of before a start.
+
+        A product of what was seen and what was done there, or that it was an episode's first step,
+        so that a linear memory can keep the one by the other.
+        """
+        context = jnp.concatenate([action, was_start[..., None].astype(action.dtype)], axis=-1)
+        latent, context = (
+            jnp.where(start[..., None], 0, x).astype(self.dtype) for x in (latent, context)
+        )
+        return nn.silu(self.latent_in(latent) * self.context_in(context))
 
 
 def carries_after(
-    latents: Latents, observed: Observed, action_TxBxA: jax.Array, piece: int
+    latents: Latents, observed: Observed, action_TxBxA: jax.Array, start_TxB: jax.Array, piece: int
 ) -> Carry:
     """Return the carries after every ``piece``-th step, [T / piece, B, ...].
 
@@ -219,4 +237,5 @@ def carries_after(
         jax.tree.map(lambda x: x[every - 1 :: every], observed.states),
         latents.compact(observed.latent[piece - 1 :: piece]),
         action_TxBxA[piece - 1 :: piece],
+        start_TxB[piece - 1 :: piece],
     )
