@@ -209,7 +209,9 @@ class Muesli(OnPolicyAgent):
         now = state.replace(params=online)
         latent = self.policy.apply(now, "remember", t.memory_state, t.obs, t.start)
         policy, value = network.apply(online, latent, method="predict")
-        reward, after = network.apply(online, latent, self.env.encode_actions(t.action), method="imagine")
+        reward, after = network.apply(
+            online, latent, self.env.encode_actions(t.action), method="imagine"
+        )
         policy_after, value_after = network.apply(online, after, method="predict")
 
         log_prob = policy.log_prob(t.action)

@@ -79,6 +79,8 @@ def check_look(memory: Any, look: Look) -> None:
 def _summary(memory_state: Any, batch_shape: tuple[int, ...]) -> jax.Array:
     """Return all states side by side, each array of them at a root mean square of 1: [..., N]."""
     leaves = [x.reshape(*batch_shape, -1) for x in jax.tree.leaves(memory_state)]
+    if not leaves:  # it remembers nothing
+        return jnp.zeros((*batch_shape, 0))
     return jnp.concatenate([_unit(x) for x in leaves], axis=-1)
 
 

@@ -36,9 +36,7 @@ def imagine(
     return moments, actions, encoded
 
 
-def open_loop(
-    lead: Lead, first: Moment, action_TxBxA: jax.Array, key: jax.Array
-) -> Moment:
+def open_loop(lead: Lead, first: Moment, action_TxBxA: jax.Array, key: jax.Array) -> Moment:
     """Return the moments that given actions lead to, [T, B, ...], nothing being seen after them."""
 
     def step(moment: Moment, inputs: tuple[jax.Array, jax.Array]) -> tuple[Moment, Moment]:

@@ -83,7 +83,9 @@ class WorldModel(nn.Module):
         self.prior_out = nn.Dense(self.latents.size)
         self.decoder = Decoder(self.parts, self.decoder_sizes, self.dtype)
         self.seen_in = nn.Dense(self.head_sizes[0], dtype=self.dtype)
-        self.action_in = nn.Dense(self.head_sizes[0], dtype=self.dtype, bias_init=nn.initializers.ones)
+        self.action_in = nn.Dense(
+            self.head_sizes[0], dtype=self.dtype, bias_init=nn.initializers.ones
+        )
         self.reward_body = MLP(self.head_sizes)
         self.reward_out = self.bins.head()
         self.continue_body = MLP(self.head_sizes)
@@ -120,12 +122,12 @@ class WorldModel(nn.Module):
         log_posterior = self.posterior(packed_TxB)
         latent_TxBxZ = self.latents.sample(key, log_posterior)
         before = self.latents.one_hots(carry.latent), carry.action, carry.start
-        shifted = jax.tree.map(
+        shifted: Any = jax.tree.map(
             lambda first, x: jnp.concatenate([first[None], x[:-1]]),
             before,
             (latent_TxBxZ, action_TxBxA, start_TxB),
         )
-        u_TxBxH = self._input(*shifted, start_TxB)
+        u_TxBxH = self._input(start_TxB, *shifted)
         state, y_TxBxH, states = scan_states(
             self.memory, carry.memory_state, u_TxBxH, start_TxB, every
         )
@@ -146,9 +148,7 @@ class WorldModel(nn.Module):
         state, y = self._step(carry.memory_state, before, start_B, prepared)
         return Moment(state, y, self.latents.sample(key, self.posterior(packed_B)), start_B)
 
-    def imagine(
-        self, moment: Moment, action: jax.Array, key: jax.Array, **prepared: Any
-    ) -> Moment:
+    def imagine(self, moment: Moment, action: jax.Array, key: jax.Array, **prepared: Any) -> Moment:
         """Return where an action [*, A] leads by the prior, nothing being seen."""
         nowhere = jnp.zeros_like(moment.start)
         before = moment.latent, action, moment.start
@@ -204,12 +204,12 @@ class WorldModel(nn.Module):
         return self.decoder.most_likely(jnp.concatenate([moment.y, moment.latent], axis=-1))
 
     def _step(
-        self, state: Any, before: tuple, start: jax.Array, prepared: Any
+        self, state: Any, before: Any, start: jax.Array, prepared: Any
     ) -> tuple[Any, jax.Array]:
-        return self.memory.step(state, self._input(*before, start), start, **prepared)
+        return self.memory.step(state, self._input(start, *before), start, **prepared)
 
     def _input(
-        self, latent: jax.Array, action: jax.Array, was_start: jax.Array, start: jax.Array
+        self, start: jax.Array, latent: jax.Array, action: jax.Array, was_start: jax.Array
     ) -> jax.Array:
         """Return what the memory takes in of the last step; nothing of before a start.
 
@@ -224,17 +224,20 @@ class WorldModel(nn.Module):
 
 
 def carries_after(
-    latents: Latents, observed: Observed, action_TxBxA: jax.Array, start_TxB: jax.Array, piece: int
+    latents: Latents,
+    observed: Observed,
+    action_TxBxA: jax.Array,
+    start_TxB: jax.Array,
+    every: int,
+    piece: int,
 ) -> Carry:
     """Return the carries after every ``piece``-th step, [T / piece, B, ...].
 
-    The states of ``observed`` must be a whole number of times as many.
+    ``every`` is that of the states observed, and divides ``piece``.
     """
-    length = len(action_TxBxA)
-    held = len(jax.tree.leaves(observed.states)[0])
-    every = piece * held // length
+    stride = piece // every
     return Carry(
-        jax.tree.map(lambda x: x[every - 1 :: every], observed.states),
+        jax.tree.map(lambda x: x[stride - 1 :: stride], observed.states),
         latents.compact(observed.latent[piece - 1 :: piece]),
         action_TxBxA[piece - 1 :: piece],
         start_TxB[piece - 1 :: piece],

@@ -1,0 +1,124 @@
+"""Options of Recall to Imagine, and the networks that they make."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax.numpy as jnp
+
+from agents.experiment import Experiment
+from agents.parts import action_head
+from envs.vector import VectorEnv
+from ssmrl import memory
+from ssmrl.errors import UsageError
+from ssmrl.train.config import check_above_zero, check_not_negative, check_shares
+from ssmrl.world_model.acting import ModelPolicy
+from ssmrl.world_model.actor_critic import ImaginingActorCritic, Look, check_look
+from ssmrl.world_model.latents import Latents
+from ssmrl.world_model.replay import check_sizes
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of Recall to Imagine."""
+
+    num_envs: int = 64  # parallel environments
+    num_steps: int = (
+        16  # steps of each in a roll-out; replay keeps a memory state for each roll-out
+    )
+    train_ratio: float = 64  # replayed steps for each step acted
+    batch_size: int = 16  # windows in a gradient step
+    window: int = 256  # steps of a window
+    replay_steps: int = 1_048_576  # that the replay holds, of all environments together
+    prefill: int = 0  # steps before learning begins, of all environments; a window at the least
+    num_starts: int = 512  # moments of a batch from which is imagined
+    horizon: int = 15  # steps that are imagined
+    gamma: float = 0.997  # discount
+    lambda_: float = 0.95  # decay of the returns' traces
+    learning_rate: float = 1e-4  # step size of LaProp
+    warm_up: int = 1000  # gradient steps over which the step size rises
+    max_grad_ratio: float = 0.3  # gradients are clipped to this share of their array's norm
+    entropy_coefficient: float = 3e-4  # weight of the entropy bonus
+    free_nats: float = 0.1  # of latents, a step, that cost nothing; DreamerV3 has 1
+    dynamics_coefficient: float = 1.0  # weight of the prior's divergence
+    representation_coefficient: float = 0.1  # weight of the posterior's
+    replay_value_coefficient: float = 0.3  # weight of the critic's loss on replayed returns
+    slow_coefficient: float = 1.0  # weight of staying near the slow critic
+    slow_rate: float = 0.02  # how far the slow critic follows in a gradient step
+    look: Look = "gated"  # what the policy sees beside the latent: output, hidden, full, gated
+    groups: int = 32  # one-hots of a latent
+    classes: int = 32  # classes of each
+    units: int = 256  # of the layers around the memory
+    encoder_sizes: tuple[int, ...] = (256,)  # layers from observations to latents
+    decoder_sizes: tuple[int, ...] = (256,)  # layers from moments to observations
+    head_sizes: tuple[int, ...] = (256,)  # layers of reward and continuation each
+    policy_sizes: tuple[int, ...] = (256, 256)  # layers of actor and critic each
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of all layers
+
+    def __post_init__(self) -> None:
+        whole = ("num_envs", "num_steps", "batch_size", "num_starts", "horizon", "window")
+        check_above_zero("r2i.", self, *whole, "groups", "units", "learning_rate", "train_ratio")
+        check_above_zero("r2i.", self, "replay_steps", "max_grad_ratio")
+        check_shares("r2i.", self, "gamma", "lambda_", "slow_rate")
+        weights = ("entropy", "dynamics", "representation", "replay_value", "slow")
+        check_not_negative("r2i.", self, *(f"{name}_coefficient" for name in weights))
+        check_not_negative("r2i.", self, "free_nats", "warm_up", "prefill")
+        if self.classes < 2:
+            raise UsageError(f"r2i.classes must be at least 2, not {self.classes}")
+        if self.replay_steps % self.num_envs:
+            raise UsageError(
+                f"r2i.num_envs={self.num_envs} must divide r2i.replay_steps={self.replay_steps}"
+            )
+        names = ("r2i.num_steps", "r2i.window", "r2i.replay_steps / r2i.num_envs")
+        check_sizes(self.num_steps, self.window, self.capacity, names)
+        for sizes in ("encoder_sizes", "decoder_sizes", "head_sizes", "policy_sizes"):
+            if not all(size > 0 for size in getattr(self, sizes)):
+                raise UsageError(f"r2i.{sizes} must be above 0, not {getattr(self, sizes)}")
+        self._check_ratio()
+
+    @property
+    def capacity(self) -> int:
+        """Steps of each environment that the replay holds."""
+        return self.replay_steps // self.num_envs
+
+    @property
+    def num_descents(self) -> int:
+        """Gradient steps in an update."""
+        acted, replayed = self.num_envs * self.num_steps, self.batch_size * self.window
+        return round(self.train_ratio * acted / replayed)
+
+    @property
+    def num_prefilled(self) -> int:
+        """Roll-outs before learning begins."""
+        wanted = -(-self.prefill // (self.num_envs * self.num_steps))
+        return max(wanted, self.window // self.num_steps)
+
+    def _check_ratio(self) -> None:
+        acted, replayed = self.num_envs * self.num_steps, self.batch_size * self.window
+        nearest = max(self.num_descents, 1) * replayed / acted
+        if self.train_ratio != nearest:
+            raise UsageError(
+                f"r2i.train_ratio={self.train_ratio} makes no whole number of gradient steps of "
+                f"{replayed} replayed steps after {acted} acted ones; the nearest is {nearest:g}"
+            )
+
+
+def make_policy(experiment: Experiment, env: VectorEnv) -> ModelPolicy:
+    """Return world model, actor and critic by the section r2i, of ``env`` by its spaces."""
+    c: Config = experiment.agent_config
+    remembering = memory.make(**vars(experiment.memory))
+    check_look(remembering, c.look)
+    network = ImaginingActorCritic(
+        memory=remembering,
+        parts=env.observation_parts,
+        action_size=env.encoded_action_size,
+        action_head=action_head(env.action_space),
+        latents=Latents(c.groups, c.classes),
+        look=c.look,
+        units=c.units,
+        encoder_sizes=c.encoder_sizes,
+        decoder_sizes=c.decoder_sizes,
+        head_sizes=c.head_sizes,
+        policy_sizes=c.policy_sizes,
+        dtype=jnp.dtype(c.compute_dtype),
+    )
+    return ModelPolicy(network, env.encode_actions)
