@@ -1,34 +1,18 @@
 """Training, acting and starting are timed in tiny form, and FLOPs are what the network has."""
 
 import json
-import math
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.extend.core import jaxprs_in_params
 
 from agents.experiment import load_experiment
 from agents.run import make_agent
 from benchmarks import compile as starting
 from benchmarks import ppo, rollout, timing
+from benchmarks.flops import flops_of
 from ssmrl.train.config import parse_overrides
-
-
-def dot_flops(jaxpr):
-    """Return the FLOPs of all matrix products of a jaxpr, loops counted by their length."""
-    total = 0
-    for eqn in jaxpr.eqns:
-        if eqn.primitive.name == "dot_general":
-            (contracted, _), _ = eqn.params["dimension_numbers"]
-            left = eqn.invars[0].aval.shape
-            depth = math.prod(left[axis] for axis in contracted)
-            total += 2 * depth * math.prod(eqn.outvars[0].aval.shape)
-        times = eqn.params.get("length", 1) if eqn.primitive.name == "scan" else 1
-        inner = jaxprs_in_params(eqn.params)
-        total += times * sum(dot_flops(j) for j in inner)
-    return total
 
 
 @pytest.mark.parametrize("name", ["s5", "gru"])
@@ -41,7 +25,7 @@ def test_flops_are_those_of_the_published_network(name):
         memory_state, policy, value = agent.network.apply(*args, method="step")
         return memory_state, policy.logits, value
 
-    counted = dot_flops(jax.make_jaxpr(both)(state.params, *seen).jaxpr)
+    counted = flops_of(both, state.params, *seen)
     assert 8 * ppo.step_flops(state.params) == counted
     per_update = 8 * 1024 * (1 + 3 * 30)
     assert ppo.update_flops(agent, state.params) == ppo.step_flops(state.params) * per_update
