@@ -92,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--only", nargs="+", metavar="LABEL", help="cells, or labels of the grid")
     again.add_argument("--runs", metavar="DIR", help="of run folders; by default runs/reproduce")
     again.add_argument("--results", metavar="DIR", help="of tables; by default results")
+    words = "processes that share the device, so that one trains while another compiles"
+    again.add_argument("--jobs", type=_whole, default=1, help=words)
     instead = again.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="only tell how long it will take")
     instead.add_argument("--tables", action="store_true", help="only write the tables anew")
@@ -167,10 +169,22 @@ def _reproduce(options: argparse.Namespace) -> int:
         return reproduce.list_experiments(options.results)
     if options.tables:
         return reproduce.tables(options.name, options.results)
+    if options.jobs != 1 and not options.dry_run:
+        from agents.commands.jobs import run_jobs
+
+        names = ("minutes", "seeds", "only", "runs", "results")
+        return run_jobs(["reproduce", options.name, *_typed(options, names)], options.jobs)
     cells = (options.seeds, options.only, options.runs, options.results)
     if options.dry_run:
         return reproduce.plan(options.name, *cells)
     return reproduce.reproduce(options.name, options.minutes, *cells)
+
+
+def _typed(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Return those of the options that were given, as they are typed."""
+    given = {name: getattr(options, name) for name in names}
+    lists = {n: v if isinstance(v, list) else [v] for n, v in given.items() if v is not None}
+    return [word for n, values in lists.items() for word in (f"--{n}", *map(str, values))]
 
 
 def _plot(options: argparse.Namespace) -> int:

@@ -158,6 +158,15 @@ def test_killed_and_stopped_it_ends_with_the_same_table(finished, tmp_path, caps
     ]
 
 
+def test_jobs_share_the_cells(finished, tmp_path, capfd):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    assert main(command(tmp_path, "--jobs", "2")) == 0
+    printed = capfd.readouterr().out
+    assert "1: cell" in printed
+    assert "2: cell" in printed
+    assert untimed_table(tmp_path) == untimed_table(finished)
+
+
 def test_a_failed_cell_does_not_lose_the_others(tmp_path, capsys):
     bad = "    bad: {env: {name: popgym/RepeatFirst}}\n    low:"
     text = TINY.replace(ELSEWHERE, "evaluate: false\n").replace("    low:", bad)

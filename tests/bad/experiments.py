@@ -80,6 +80,7 @@ CASES: dict[str, Case] = {
     "seeds-0": Case([*HERE, "--seeds", "0"], "--seeds.*0", FILE),
     "only": Case([*HERE, "--only", "frist"], "--only 'frist'.*'first'", FILE),
     "only-none-left": Case([*HERE, "--only"], "--only", FILE),
+    "no-jobs": Case([*HERE, "--jobs", "0"], "--jobs.*0", FILE),
     "both": Case([*HERE, "--tables", "--dry-run"], "--dry-run", FILE),
     "no-tables": Case([*HERE, "--tables"], "'results/mine'", FILE),
     "no-name": Case(["reproduce", "--dry-run"], "--dry-run"),
