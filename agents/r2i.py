@@ -138,7 +138,7 @@ class R2I:
         metrics["replay_age"] = Mean.of(state.replay.age(window))
 
         updates, opt_state = optimizer.update(grads, state.opt_state, vector)
-        rate = c.learning_rate * warm_up(opt_state[-1].count, c.warm_up)
+        rate = c.learning_rate * warm_up(state.opt_state[-1].count, c.warm_up)
         params = unravel(vector - rate * updates)
         slow = optax.incremental_update(critic_of(params), state.slow, c.slow_rate)
         state = state.replace(params=params, slow=slow, opt_state=opt_state, scale=scale)
@@ -153,7 +153,7 @@ class R2I:
         action, reward = self.policy.encode(d.action), state.unit(d.reward)
         seen = (window.carry, d.obs, action, d.start, key_observe, self.every)
         _, observed = network.apply(params, *seen, method="observe")
-        happened = (d.obs, action, reward, d.terminated)
+        happened = (d.obs, action, reward, d.return_ends)
         model = network.apply(params, observed, *happened, c.free_nats, method="losses")
 
         first = starts(observed, d.start, self.every, c.num_starts, key_starts)
@@ -164,9 +164,9 @@ class R2I:
             *critics, state.scale, imagined, *returns, c.entropy_coefficient, c.slow_coefficient
         )
         replayed = jnp.zeros(())
-        if self.every == 1:  # else the memory's states are not known
+        if self.every == 1 or network.look == "output":  # else states to look at are not known
             moments = Moment(observed.states, observed.y, observed.latent, d.start)
-            ends = (reward, d.terminated, d.truncated)
+            ends = (reward, d.return_ends, d.truncated)
             replayed = replay_value_loss(*critics, moments, *ends, *returns, c.slow_coefficient)
         loss = (
             model["observation"].mean()
@@ -189,7 +189,7 @@ class R2I:
 
     def learnt(self, state: TrainState) -> Any:
         """Return what has to stay finite."""
-        return state.params, state.slow, state.scale
+        return state.params, state.slow, state.scale, state.unit
 
     def describe_minibatches(self) -> str:
         """Return what a gradient step sees, in words."""

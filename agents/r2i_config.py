@@ -1,12 +1,16 @@
 """Options of Recall to Imagine, and the networks that they make."""
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 
 from agents.experiment import Experiment
 from agents.parts import action_head
+from envs import spaces
 from envs.vector import VectorEnv
 from ssmrl import memory
 from ssmrl.errors import UsageError
@@ -22,14 +26,12 @@ class Config:
     """Settings of Recall to Imagine."""
 
     num_envs: int = 64  # parallel environments
-    num_steps: int = (
-        16  # steps of each in a roll-out; replay keeps a memory state for each roll-out
-    )
+    num_steps: int = 16  # steps of each in a roll-out, for which replay keeps one memory state
     train_ratio: float = 64  # replayed steps for each step acted
     batch_size: int = 16  # windows in a gradient step
     window: int = 256  # steps of a window
     replay_steps: int = 1_048_576  # that the replay holds, of all environments together
-    prefill: int = 0  # steps before learning begins, of all environments; a window at the least
+    prefill: int = 0  # steps before learning and beyond total_steps; a window of each at the least
     num_starts: int = 512  # moments of a batch from which is imagined
     horizon: int = 15  # steps that are imagined
     gamma: float = 0.997  # discount
@@ -73,6 +75,8 @@ class Config:
         for sizes in ("encoder_sizes", "decoder_sizes", "head_sizes", "policy_sizes"):
             if not all(size > 0 for size in getattr(self, sizes)):
                 raise UsageError(f"r2i.{sizes} must be above 0, not {getattr(self, sizes)}")
+        if not self.head_sizes:  # the first multiplies what was seen by the action
+            raise UsageError("r2i.head_sizes must have one layer at least, but is empty")
         self._check_ratio()
 
     @property
@@ -95,7 +99,7 @@ class Config:
     def _check_ratio(self) -> None:
         acted, replayed = self.num_envs * self.num_steps, self.batch_size * self.window
         nearest = max(self.num_descents, 1) * replayed / acted
-        if self.train_ratio != nearest:
+        if not math.isclose(self.train_ratio, nearest, rel_tol=1e-5):  # it is told in six digits
             raise UsageError(
                 f"r2i.train_ratio={self.train_ratio} makes no whole number of gradient steps of "
                 f"{replayed} replayed steps after {acted} acted ones; the nearest is {nearest:g}"
@@ -121,4 +125,16 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> ModelPolicy:
         policy_sizes=c.policy_sizes,
         dtype=jnp.dtype(c.compute_dtype),
     )
-    return ModelPolicy(network, env.encode_actions)
+    return ModelPolicy(network, partial(encode_clipped, env))
+
+
+def encode_clipped(env: VectorEnv, action: jax.Array) -> jax.Array:
+    """Return actions of any batch shape as vectors [..., A], those of a Box within its bounds.
+
+    So the environment takes them: a model that saw what an actor drew beyond would have to learn
+    first that it makes no difference.
+    """
+    space = env.action_space
+    if isinstance(space, spaces.Box):
+        action = jnp.clip(action, space.low, space.high)
+    return env.encode_actions(action)

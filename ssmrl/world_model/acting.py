@@ -31,6 +31,7 @@ class Steps(struct.PyTreeNode):
     reward: jax.Array  # for that
     terminated: jax.Array
     truncated: jax.Array
+    return_ends: jax.Array  # no later reward counts: terminated, or an inner end that is told so
 
     @property
     def ended(self) -> jax.Array:
@@ -84,7 +85,10 @@ class ModelPolicy:
     def rollout(
         self, params: Any, env: Any, actor: ActorState, keys: jax.Array
     ) -> tuple[ActorState, Steps, dict[str, jax.Array]]:
-        """Act once per key, [T]; return the steps, and totals of episodes by name, [T, B]."""
+        """Act once per key, [T]; return the steps, and totals of episodes by name, [T, B].
+
+        ``env.step`` may tell ``info["return_ends"]``, as in :func:`ssmrl.rl.rollout.rollout`.
+        """
         prepared = self.network.apply(params, method="prepare")
 
         def step(actor: ActorState, key: jax.Array) -> tuple[ActorState, Any]:
@@ -95,7 +99,8 @@ class ModelPolicy:
                 key_env, actor.env_state, action
             )
             reward = reward.astype(jnp.float32)
-            steps = Steps(obs, start, action, reward, terminated, truncated)
+            return_ends = terminated | info.get("return_ends", jnp.zeros_like(terminated))
+            steps = Steps(obs, start, action, reward, terminated, truncated, return_ends)
             totals = {name: info[name] for name in ("episode_return", "episode_length")}
             return ActorState(env_state, seen, terminated | truncated, carry), (steps, totals)
 

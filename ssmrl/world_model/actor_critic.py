@@ -21,8 +21,8 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
 
     ``look`` says at what beside the latent: "output" at what the memory reads out, "hidden" at
     its states, "full" at both, as Samsami et al. 2024 chose by domain; "gated" at both, each
-    times a number that is learnt. Outputs and states are brought to a root mean square of 1
-    before, since states grow with the memory's time constants.
+    times a number that is learnt. Outputs and each array of the states are brought to a root mean
+    square of 1 before, since states grow with the memory's time constants.
     """
 
     action_head: nn.Module
@@ -66,11 +66,13 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
 def check_look(memory: Any, look: Look) -> None:
     """Raise ``UsageError`` where a memory's state is none that a policy can look at.
 
-    That is what holds other than floats, such as the ring of past keys of a Transformer.
+    That is one that holds other than floats, as a Transformer's does the age of its ring of keys;
+    and with "hidden", of which the policy sees nothing else, one that holds nothing.
     """
     state = jax.eval_shape(lambda: memory.initial_state((1,)))
     leaves = jax.tree.leaves(state)
-    if look != "output" and not all(jnp.issubdtype(x.dtype, jnp.floating) for x in leaves):
+    are_floats = all(jnp.issubdtype(x.dtype, jnp.floating) for x in leaves)
+    if look != "output" and not (are_floats and (leaves or look != "hidden")):
         raise UsageError(
             f"memory {name_of(memory)!r} has no state that a policy can look at; take look=output"
         )

@@ -11,9 +11,7 @@ import jax.numpy as jnp
 from ssmrl.rl.lambda_returns import lambda_returns
 from ssmrl.rl.normalise import PercentileScale
 from ssmrl.world_model.actor_critic import CRITIC
-from ssmrl.world_model.model import Moment, Observed
-
-Losses = dict[str, jax.Array]
+from ssmrl.world_model.model import Losses, Moment, Observed
 
 
 def starts(
@@ -50,13 +48,16 @@ def behaviour_losses(
 
     ``network`` is an :class:`ssmrl.world_model.actor_critic.ImaginingActorCritic`, ``slow`` are the
     slow critic's parameters; ``imagined`` are moments [H + 1, K] and actions [H, K], as drawn and
-    encoded. Each loss counts as much as the dream is likely to go on so far.
+    encoded. With the model's reward r and its probability c that later ones count,
 
-        G_h = r_h + gamma c_h ((1 - lambda) v_h+1 + lambda G_h+1)
-        policy_loss = - (G - v) / scale log pi(a) - entropy_coefficient H(pi)
-        value_loss  = CE(G, v) + slow_coefficient CE(slow v, v)
+        G_h = r_h + gamma c_h ((1 - lambda) v_h+1 + lambda G_h+1), G_H = v_H
+        policy_loss = - w ((G - v) / scale log pi(a) + entropy_coefficient H(pi))
+        value_loss  = w (CE(G, v) + slow_coefficient CE(slow v, v))
+
+    where w_h is the product of gamma c before h: what comes after an end counts for nothing. Only
+    actor, critic and the gates before them learn of it, neither the model nor ``slow``.
     """
-    moments, actions, encoded = imagined
+    moments, actions, encoded = jax.lax.stop_gradient(imagined)
     frozen, apply = jax.lax.stop_gradient(params), network.apply
     before = jax.tree.map(lambda x: x[:-1], moments)
     reward, goes_on = apply(frozen, before, encoded, method="expect")
@@ -87,7 +88,7 @@ def replay_value_loss(
     slow: Any,
     moments: Moment,
     reward: jax.Array,
-    terminated: jax.Array,
+    return_ends: jax.Array,
     truncated: jax.Array,
     gamma: float | jax.Array,
     lambda_: float | jax.Array,
@@ -95,16 +96,18 @@ def replay_value_loss(
 ) -> jax.Array:
     """Return the critic's loss on the returns of replayed moments [T, B] themselves: [T - 1, B].
 
-    Nothing is learnt where a time limit cut an episode off: what would have come is not known. The
-    model learns nothing of it, other than in DreamerV3: with rewards of every step that gradient
-    kept a memory from being learnt at all (RepeatFirstEasy: -0.5, without it 0.99).
+    Arguments are as in ``behaviour_losses``; of rewards after ``return_ends`` none counts before.
+    Nothing is learnt where a time limit cut an episode off, since what would have come is not
+    known, and returns before it go no further than its value. The model learns nothing of it,
+    other than in DreamerV3: with rewards of every step that gradient kept a memory from being
+    learnt at all (RepeatFirstEasy: -0.5, without it 0.99).
     """
     moments = jax.lax.stop_gradient(moments)
     logits: Any = network.apply(params, moments, method="value")
     value = jax.lax.stop_gradient(network.bins.mean(logits))
-    cut = truncated[:-1]
+    cut = (truncated & ~return_ends)[:-1]
     reward = jnp.where(cut, value[:-1], reward[:-1])
-    discount = jnp.where(cut | terminated[:-1], 0.0, gamma)
+    discount = jnp.where(cut | return_ends[:-1], 0.0, gamma)
     returns = lambda_returns(reward, discount, value[1:], lambda_)
     slow_logits: Any = network.apply(with_critic(params, slow), moments, method="value")
     loss = _value_loss(network, logits[:-1], returns, slow_logits[:-1], slow_coefficient)

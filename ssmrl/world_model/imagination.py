@@ -16,7 +16,6 @@ def imagine(
     act: Callable[[Moment, jax.Array], tuple[jax.Array, jax.Array]],
     first: Moment,
     keys: jax.Array,
-    unroll: int = 1,
 ) -> tuple[Moment, jax.Array, jax.Array]:
     """Act once per key, [T], from moments [B, ...] on.
 
@@ -31,7 +30,7 @@ def imagine(
         after = lead(moment, encoded, key_lead)
         return after, (after, action, encoded)
 
-    _, (later, actions, encoded) = jax.lax.scan(step, first, keys, unroll=unroll)
+    _, (later, actions, encoded) = jax.lax.scan(step, first, keys)
     moments = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
     return moments, actions, encoded
 

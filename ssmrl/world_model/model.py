@@ -181,11 +181,12 @@ class WorldModel(nn.Module):
         packed: tuple[jax.Array, ...],
         action: jax.Array,
         reward: jax.Array,
-        terminated: jax.Array,
+        return_ends: jax.Array,
         free: float | jax.Array,
     ) -> Losses:
         """Return what a sequence costs, part by part, in nats: [T, B] each.
 
+        ``reward`` is that for ``action``, and ``return_ends`` tells that no later one counts.
         Latents of less than ``free`` nats a step cost nothing more; see ``balanced_kl``.
         """
         seen = jnp.concatenate([observed.y, observed.latent], axis=-1)
@@ -196,7 +197,7 @@ class WorldModel(nn.Module):
             "dynamics": dynamics,
             "representation": representation,
             "reward": self.bins.loss(reward_logits, reward),
-            "continuation": nn.softplus(jnp.where(terminated, going_on, -going_on)),
+            "continuation": nn.softplus(jnp.where(return_ends, going_on, -going_on)),
         }
 
     def decode(self, moment: Moment) -> jax.Array:
