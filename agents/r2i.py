@@ -46,7 +46,7 @@ class TrainState(struct.PyTreeNode):
     opt_state: Any  # of one vector of all parameters
     unit: RewardUnit
     scale: PercentileScale  # of returns
-    replay: Replay
+    replay: Replay | None  # not where it was left out
     actor: ActorState
     key: jax.Array
     update: jax.Array
@@ -60,8 +60,10 @@ class R2I:
     def __init__(self, experiment: Experiment):
         c: Config = experiment.agent_config
         self.config = c
-        self.steps_per_update = c.num_envs * c.num_steps
+        self.steps_per_update = c.steps_per_update
         self.num_updates = experiment.num_updates(self.steps_per_update)
+        c.check_total(experiment.total_steps)
+        self.saves_all = c.checkpoint_replay
         self.env = make_environment(experiment.env).with_num(c.num_envs)
         self.policy = make_policy(experiment, self.env)
         self.network: Any = self.policy.network
@@ -74,21 +76,42 @@ class R2I:
         key, key_params, key_env, key_fill = jax.random.split(key, 4)
         actor = self.policy.begin(self.env, key_env)
         params = self.policy.init(key_params, actor)
-        keys = jax.random.split(key_fill, (c.num_prefilled, c.num_steps))
-        rollout = partial(self.policy.rollout, env=self.env)
-        steps = jax.eval_shape(rollout, params, actor=actor, keys=keys[0])[1]
         state = TrainState(
             params=params,
             slow=critic_of(params),
             opt_state=self.optimizer(params).init(ravel_pytree(params)[0]),
             unit=RewardUnit.init(),
             scale=PercentileScale.init(),
-            replay=Replay.empty(steps, actor.carry, c.capacity),
+            replay=None,
             actor=actor,
             key=key,
-            update=jnp.int32(0),
+            update=jnp.int32(c.num_prefilled),
         )
+        return self.fill(state, key_fill)
+
+    def fill(self, state: TrainState, key: jax.Array) -> TrainState:
+        """Put into an empty replay what is acted before learning can begin."""
+        c = self.config
+        keys = jax.random.split(key, (c.num_prefilled, c.num_steps))
+        rollout = partial(self.policy.rollout, env=self.env)
+        steps = jax.eval_shape(rollout, state.params, actor=state.actor, keys=keys[0])[1]
+        state = state.replace(replay=Replay.empty(steps, state.actor.carry, c.capacity))
         return jax.lax.scan(lambda s, k: (self.gather(s, k)[0], None), state, keys)[0]
+
+    def lean(self, state: TrainState) -> TrainState:
+        """Return the state without its replay."""
+        return state.replace(replay=None)
+
+    def refill(self, state: TrainState) -> TrainState:
+        """Return the state with a replay of what is acted now, as before the first update."""
+        key, key_fill = jax.random.split(state.key)
+        return self.fill(state.replace(key=key), key_fill)
+
+    def lost(self, update: int) -> str:
+        """Return in words what is lost with a replay after so many updates."""
+        c, each = self.config, self.steps_per_update
+        steps = f"up to {min(update * each, c.replay_steps):,} steps are lost"
+        return f"the replay: {steps}, {c.num_prefilled * each:,} acted anew and counted nowhere"
 
     def initial_memory(self, num_envs: int) -> Carry:
         """Return what environments that have not begun stand at."""
@@ -189,13 +212,15 @@ class R2I:
 
     def learnt(self, state: TrainState) -> Any:
         """Return what has to stay finite."""
-        return state.params, state.slow, state.scale, state.unit
+        newest = () if state.replay is None else state.replay.newest()
+        return state.params, state.slow, state.scale, state.unit, newest
 
     def describe_minibatches(self) -> str:
         """Return what a gradient step sees, in words."""
         c = self.config
         seen = f"{c.batch_size} windows of {c.window} steps, {c.num_starts} dreams of {c.horizon}"
-        return f"{seen}, {c.num_descents} of them in an update"
+        begin = f"from update {c.num_prefilled + 1} on"
+        return f"{seen}, {c.num_descents} of them in an update {begin}"
 
 
 if __name__ == "__main__":

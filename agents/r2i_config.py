@@ -14,11 +14,18 @@ from envs import spaces
 from envs.vector import VectorEnv
 from ssmrl import memory
 from ssmrl.errors import UsageError
-from ssmrl.train.config import check_above_zero, check_not_negative, check_shares
+from ssmrl.train.config import (
+    check_above_zero,
+    check_multiple,
+    check_not_negative,
+    check_shares,
+)
 from ssmrl.world_model.acting import ModelPolicy
 from ssmrl.world_model.actor_critic import ImaginingActorCritic, Look, check_look
 from ssmrl.world_model.latents import Latents
 from ssmrl.world_model.replay import check_sizes
+
+MOST_DESCENTS = 10**6  # gradient steps in an update
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class Config:
     batch_size: int = 16  # windows in a gradient step
     window: int = 256  # steps of a window
     replay_steps: int = 1_048_576  # that the replay holds, of all environments together
-    prefill: int = 0  # steps before learning and beyond total_steps; a window of each at the least
+    prefill: int = 0  # of total_steps, those before learning; a window of each environment at least
+    checkpoint_replay: bool = True  # or smaller checkpoints, and resumes that begin a new replay
     num_starts: int = 512  # moments of a batch from which is imagined
     horizon: int = 15  # steps that are imagined
     gamma: float = 0.997  # discount
@@ -66,18 +74,26 @@ class Config:
         check_not_negative("r2i.", self, "free_nats", "warm_up", "prefill")
         if self.classes < 2:
             raise UsageError(f"r2i.classes must be at least 2, not {self.classes}")
-        if self.replay_steps % self.num_envs:
-            raise UsageError(
-                f"r2i.num_envs={self.num_envs} must divide r2i.replay_steps={self.replay_steps}"
-            )
+        acted = "r2i.num_envs x r2i.num_steps"
+        check_multiple("r2i.replay_steps", self.replay_steps, acted, self.steps_per_update)
         names = ("r2i.num_steps", "r2i.window", "r2i.replay_steps / r2i.num_envs")
         check_sizes(self.num_steps, self.window, self.capacity, names)
+        if self.prefill > self.replay_steps:
+            raise UsageError(
+                f"r2i.prefill={self.prefill} is more than r2i.replay_steps={self.replay_steps} "
+                "holds; lower the one or raise the other"
+            )
         for sizes in ("encoder_sizes", "decoder_sizes", "head_sizes", "policy_sizes"):
             if not all(size > 0 for size in getattr(self, sizes)):
                 raise UsageError(f"r2i.{sizes} must be above 0, not {getattr(self, sizes)}")
         if not self.head_sizes:  # the first multiplies what was seen by the action
             raise UsageError("r2i.head_sizes must have one layer at least, but is empty")
         self._check_ratio()
+
+    @property
+    def steps_per_update(self) -> int:
+        """Steps acted in an update."""
+        return self.num_envs * self.num_steps
 
     @property
     def capacity(self) -> int:
@@ -87,22 +103,38 @@ class Config:
     @property
     def num_descents(self) -> int:
         """Gradient steps in an update."""
-        acted, replayed = self.num_envs * self.num_steps, self.batch_size * self.window
-        return round(self.train_ratio * acted / replayed)
+        return round(self._descents)
+
+    @property
+    def _descents(self) -> float:
+        return self.train_ratio * self.steps_per_update / (self.batch_size * self.window)
 
     @property
     def num_prefilled(self) -> int:
         """Roll-outs before learning begins."""
-        wanted = -(-self.prefill // (self.num_envs * self.num_steps))
+        wanted = -(-self.prefill // self.steps_per_update)
         return max(wanted, self.window // self.num_steps)
 
-    def _check_ratio(self) -> None:
-        acted, replayed = self.num_envs * self.num_steps, self.batch_size * self.window
-        nearest = max(self.num_descents, 1) * replayed / acted
-        if not math.isclose(self.train_ratio, nearest, rel_tol=1e-5):  # it is told in six digits
+    def check_total(self, total_steps: int) -> None:
+        """Raise ``UsageError`` where no update is left to learn in."""
+        begin = self.num_prefilled * self.steps_per_update
+        if total_steps < begin + self.steps_per_update:
             raise UsageError(
-                f"r2i.train_ratio={self.train_ratio} makes no whole number of gradient steps of "
-                f"{replayed} replayed steps after {acted} acted ones; the nearest is {nearest:g}"
+                f"total_steps={total_steps} leaves no update to learn in after {begin} steps "
+                "(r2i.prefill, and at least r2i.window x r2i.num_envs); lower those, or raise it "
+                f"to {begin + self.steps_per_update} or more"
+            )
+
+    def _check_ratio(self) -> None:
+        whole = min(max(self.num_descents, 1), MOST_DESCENTS)
+        # Such as 1/3 cannot be typed, so that what is printed below must do.
+        if not math.isclose(self._descents, whole, rel_tol=1e-5):
+            replayed = self.batch_size * self.window
+            raise UsageError(
+                f"r2i.train_ratio={self.train_ratio:g} makes {self._descents:g} gradient steps of "
+                f"{replayed} replayed steps (r2i.batch_size x r2i.window) after "
+                f"{self.steps_per_update} acted ones, and not a whole number from 1 to "
+                f"{MOST_DESCENTS}; nearest that does: {whole * replayed / self.steps_per_update:g}"
             )
 
 

@@ -20,6 +20,7 @@ from ssmrl.foreign import foreign, is_foreign
 from ssmrl.train import sizes
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import init_seeds
+from ssmrl.train.lean import has_spare, lean, refill, saved, saves_all
 from ssmrl.train.run_folder import RunFolder
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -89,12 +90,11 @@ def load_run(
 
 def check_memory(experiment: Experiment, agent: Any, training: bool = True) -> None:
     """Raise ``UsageError`` where states, roll-out or evaluation exceed the device's memory."""
-    needed = sizes.estimate(agent, experiment.num_members)
+    members, episodes = experiment.num_members, experiment.eval_episodes
     if training:
-        sizes.check_fits(needed, options_of_size(experiment))
-    needed.pop("roll-out", None)  # gone when the evaluation begins
-    episodes = experiment.eval_episodes
-    needed["evaluation"] = experiment.num_members * episodes * bytes_of_episode(agent)
+        sizes.check_fits(sizes.estimate(agent, members), options_of_size(experiment))
+    needed = sizes.estimate(agent, members, training=False)
+    needed["evaluation"] = members * episodes * bytes_of_episode(agent)
     fewer = " or the sweep's values" if experiment.sweep else ""
     smaller = f"eval_episodes={episodes} or num_seeds={experiment.num_seeds}{fewer}"
     sizes.check_fits(needed, smaller)
@@ -103,7 +103,8 @@ def check_memory(experiment: Experiment, agent: Any, training: bool = True) -> N
 def options_of_size(experiment: Experiment) -> str:
     """Return the names of options that a run's need of memory grows with."""
     own, section = experiment.agent_config, agent_section(experiment.agent)
-    found = [n for n in ("num_envs", "num_steps", "num_epochs") if hasattr(own, n)]
+    sizes = ("replay_steps", "num_envs", "num_steps", "num_epochs", "batch_size", "window")
+    found = [name for name in sizes if hasattr(own, name)]
     names = ["num_seeds", "the sweep's values"] if experiment.sweep else ["num_seeds"]
     names += [f"{section}.{name}" for name in found]
     names += ["memory.context"] if hasattr(experiment.memory, "context") else []
@@ -118,13 +119,22 @@ def first_state(experiment: Experiment, agent: Any) -> Any:
 
 
 def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: bool = False) -> Any:
-    """Return the newest whole state of a run, or its first where it resumes before a checkpoint."""
+    """Return what acting needs of a run's newest whole state; ``resuming``, all of it.
+
+    Where the run resumes before a checkpoint, it is the first state.
+    """
     checkpoints = Checkpoints(folder.checkpoints, must_exist=not resuming)
     if resuming and checkpoints.newest() is None:
         console.print("there is no checkpoint yet; starting from the beginning")
         return first_state(experiment, agent)
     like = jax.eval_shape(lambda: first_state(experiment, agent))
-    update, state, warnings = checkpoints.restore(like)
+    like = saved(agent, like) if resuming else lean(agent, like)
+    part = has_spare(agent) and not resuming
+    update, state, warnings = checkpoints.restore(like, part=part)
     warn(warnings)
     console.print(f"restored the state after update {update}")
-    return state
+    if not resuming or saves_all(agent) or update >= agent.num_updates:
+        return state
+    no_longer = "the run no longer ends bit for bit as it would have undisturbed"
+    warn([f"this run's checkpoints leave out {agent.lost(update)}; {no_longer}"])
+    return refill(agent, state, experiment.num_members)

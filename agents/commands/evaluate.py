@@ -20,6 +20,7 @@ from ssmrl.report.evaluation import Episodes
 from ssmrl.report.statistics import Summary, summarise
 from ssmrl.train.config import check_within, from_mapping, merge, named, to_mapping
 from ssmrl.train.disk import room_on_disk
+from ssmrl.train.lean import lean
 from ssmrl.train.run_folder import RunFolder
 from ssmrl.train.runtime import set_up_jax
 
@@ -73,6 +74,7 @@ def evaluate_state(
         "seed": seed,
         "max_steps": max_steps,
     }
+    state = lean(agent, state)  # which is copied
     groups, sound = experiment.groups, _sound(agent, state, experiment.num_members)
     told: list[dict[str, Any]] = [{} for _ in groups]
     inner: list[dict[str, np.ndarray]] = [{} for _ in groups]

@@ -28,6 +28,8 @@ class Agent(Protocol):
     dataclass of scalar arrays that are named as the options of its section, and takes such a tree
     as ``init(key, hyper)``. The state then keeps those, and nothing looks at the section for them:
     members that differ in nothing else train in one program.
+
+    An agent that acts without a large part of its state may say so: see ``ssmrl.train.lean``.
     """
 
     steps_per_update: int

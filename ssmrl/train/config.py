@@ -149,6 +149,17 @@ def check_divides(part_name: str, part: int, whole_name: str, whole: int) -> Non
         )
 
 
+def check_multiple(name: str, value: int, of_name: str, of: int) -> None:
+    """Raise ``UsageError``, naming the nearest that are, where ``value`` is not a multiple."""
+    if value % of:
+        below = value // of * of
+        nearest = [str(near) for near in (below, below + of) if near > 0]
+        raise UsageError(
+            f"{name}={value} is not a multiple of {of_name}={of}; nearest that "
+            f"{'are' if len(nearest) > 1 else 'is'}: {' and '.join(nearest)}"
+        )
+
+
 def parse_overrides(arguments: Sequence[str], keyed: Collection[str] = ()) -> dict[str, Any]:
     """Turn ``--ppo.num-envs 8 --x`` into ``{"ppo": {"num_envs": "8"}, "x": "true"}``.
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from ssmrl.errors import TrainingError
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import Agent, Chunk
+from ssmrl.train.lean import saved
 from ssmrl.train.metrics import to_row
 from ssmrl.train.progress import ProgressBar, Shares
 from ssmrl.train.run_folder import RunFolder
@@ -86,11 +87,11 @@ def train(
             if update % schedule.checkpoint_every < count or update == agent.num_updates:
                 for tracker in trackers:
                     tracker.flush()  # a checkpoint must not be ahead of the events before it
-                checkpoints.save(update, state)
+                checkpoints.save(update, saved(agent, state))
             if schedule.is_over:  # looked at last, so that each call comes some way
                 break
         if checkpoints.newest() != update:
-            checkpoints.save(update, state)
+            checkpoints.save(update, saved(agent, state))
     return state, update >= agent.num_updates
 
 

@@ -9,19 +9,24 @@ from typing import Any
 import jax
 
 from ssmrl.errors import UsageError
+from ssmrl.train.lean import lean
 
 
-def estimate(agent: Any, num_members: int) -> dict[str, int]:
+def estimate(agent: Any, num_members: int, training: bool = True) -> dict[str, int]:
     """Return the bytes of each part of the state and of what is collected, for all members.
+
+    Where there is no ``training``, it is what acting needs of the state.
 
     It is less than the run will need: what the network remembers for its gradient comes on top.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(agent.init, key)
+    if not training:
+        state = lean(agent, state)
     parts: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         parts.setdefault(jax.tree_util.keystr(path[:1], simple=True), []).append(leaf)
-    if hasattr(agent, "collect"):
+    if training and hasattr(agent, "collect"):
         _, parts["roll-out"] = jax.eval_shape(agent.collect, state)
     return {name: num_members * bytes_of(part) for name, part in parts.items()}
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from ssmrl.errors import UsageError
-from ssmrl.train.config import check_within
+from ssmrl.train.config import check_multiple, check_within
 
 
 class Window(struct.PyTreeNode):
@@ -101,6 +101,13 @@ class Replay(struct.PyTreeNode):
             first=first_B,
         )
 
+    def newest(self) -> Any:
+        """Return the roll-out that was written last, [piece, N, ...]."""
+        first = (self.written - 1) % self._num_pieces * self.piece
+        return jax.tree.map(
+            lambda x: jax.lax.dynamic_slice_in_dim(x, first, self.piece, 0), self.data
+        )
+
     def age(self, window: Window) -> jax.Array:
         """Return how many steps each stream went on after the window's last, int32 [B]."""
         return (self.written - window.first - self._pieces_of(window)) * self.piece
@@ -157,14 +164,7 @@ def check_sizes(
     check_within(piece_name, piece, 1, 2**30)
     for name, steps in ((length_name, length), (capacity_name, capacity)):
         check_within(name, steps, 1, 2**30)  # so that the sum of two is an int32
-        if steps % piece:
-            below = steps // piece * piece
-            nearest = [str(near) for near in (below, below + piece) if near > 0]
-            raise UsageError(
-                f"{name}={steps} is not a multiple of {piece_name}={piece}; nearest that "
-                + ("are: " if len(nearest) > 1 else "is: ")
-                + " and ".join(nearest)
-            )
+        check_multiple(name, steps, piece_name, piece)
     if length > capacity:
         raise UsageError(
             f"{length_name}={length} is longer than the replay, whose {capacity_name} is "

@@ -1,16 +1,19 @@
 """A run that is killed and resumed ends as if nothing had happened, bit for bit."""
 
+import functools
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_agents import TINY_R2I
 
 from agents.cli import main
 from agents.experiment import load_experiment
@@ -20,13 +23,19 @@ from ssmrl.train.chunk import Chunk, init_seeds
 from ssmrl.train.config import parse_overrides
 from ssmrl.train.run_folder import RunFolder
 
-ARGUMENTS = [
+SHARED = [
     "train", "quickstart", "--memory.features", "8", "--memory.state-size", "8",
-    "--ppo.encoder-sizes", "8", "--ppo.head-sizes", "8", "--ppo.num-envs", "8", "--ppo.num-steps",
-    "30", "--ppo.num-minibatches", "2", "--ppo.num-epochs", "1", "--ppo.normalise-rewards",
-    "--ppo.normalise-observations", "--eval-episodes", "8", "--checkpoint-every", "1",
+    "--eval-episodes", "8", "--checkpoint-every", "1",
     "--env.name", "popgym/PositionOnlyCartPoleEasy",
 ]  # fmt: skip
+ARGUMENTS = {
+    "ppo": [
+        *SHARED, "--ppo.encoder-sizes", "8", "--ppo.head-sizes", "8", "--ppo.num-envs", "8",
+        "--ppo.num-steps", "30", "--ppo.num-minibatches", "2", "--ppo.num-epochs", "1",
+        "--ppo.normalise-rewards", "--ppo.normalise-observations", "--total-steps", "9600",
+    ],
+    "r2i": [*SHARED, "--agent", "r2i", *TINY_R2I, "--total-steps", "640"],
+}  # fmt: skip
 UPDATES = 40
 
 
@@ -49,25 +58,30 @@ def rows(path: Path) -> list[dict]:
 
 
 def command(path: Path) -> list[str]:
-    """Return the command that starts the run, or resumes it."""
-    return (
-        ["train", "--resume", str(path)]
-        if path.exists()
-        else [*ARGUMENTS, "--total-steps", str(UPDATES * 240), "--run-dir", str(path)]
-    )
+    """Return the command that starts the run, whose folder is named as its agent, or resumes it."""
+    if path.exists():
+        return ["train", "--resume", str(path)]
+    return [*ARGUMENTS[path.name], "--run-dir", str(path)]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("undisturbed") / "run"
-    assert main(command(path)) == 0
-    return path
+def undisturbed(tmp_path_factory) -> Callable[[str], Path]:
+    """Return a function that trains an agent once, and returns its run."""
+
+    @functools.cache
+    def train(agent: str) -> Path:
+        path = tmp_path_factory.mktemp("undisturbed") / agent
+        assert main(command(path)) == 0
+        return path
+
+    return train
 
 
-def assert_same_end(path: Path, undisturbed: Path) -> None:
-    for (name, leaf), (_, other) in zip(final_state(path), final_state(undisturbed), strict=True):
+def assert_same_end(path: Path, undisturbed: Callable[[str], Path]) -> None:
+    whole = undisturbed(path.name)
+    for (name, leaf), (_, other) in zip(final_state(path), final_state(whole), strict=True):
         np.testing.assert_array_equal(leaf, other, err_msg=jax.tree_util.keystr(name))
-    assert rows(path) == rows(undisturbed)
+    assert rows(path) == rows(whole)
 
 
 def run_until(path: Path, delay: float, signal_number: int) -> int:
@@ -90,17 +104,18 @@ def kill_and_resume(path: Path, delays: list[float]) -> int:
     return statuses.count(-signal.SIGKILL)
 
 
-def test_killed_run_ends_the_same(undisturbed, tmp_path):
+@pytest.mark.parametrize(("agent", "delays"), [("ppo", [0.0, 0.11]), ("r2i", [0.11])])
+def test_killed_run_ends_the_same(undisturbed, tmp_path, agent, delays):
     """Saving takes longer than updating here, so most kills strike a checkpoint being written."""
-    path = tmp_path / "run"
-    kills = kill_and_resume(path, [0.0, 0.11])
-    assert kills == 2
+    path = tmp_path / agent
+    kills = kill_and_resume(path, delays)
+    assert kills == len(delays)
     assert_same_end(path, undisturbed)
 
 
 def test_interrupted_run_saves_its_state_and_goes_on(undisturbed, tmp_path):
     """Ctrl-C lets the update end and saves it, so that nothing is done twice."""
-    path = tmp_path / "run"
+    path = tmp_path / "ppo"
     assert run_until(path, 0.0, signal.SIGINT) == 130
     assert Checkpoints(path / "checkpoints").newest() == rows(path)[-1]["update"]
     assert main(command(path)) == 0
@@ -108,9 +123,10 @@ def test_interrupted_run_saves_its_state_and_goes_on(undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-def test_run_killed_often_ends_the_same(undisturbed, tmp_path):
+@pytest.mark.parametrize("agent", ARGUMENTS)
+def test_run_killed_often_ends_the_same(undisturbed, tmp_path, agent):
     """Twenty runs at most, killed at random moments, the first seconds of start-up included."""
-    path = tmp_path / "run"
+    path = tmp_path / agent
     chance = random.Random(0)
     kills = kill_and_resume(path, [chance.uniform(0, 0.4) for _ in range(20)])
     assert kills >= 5
@@ -118,9 +134,8 @@ def test_run_killed_often_ends_the_same(undisturbed, tmp_path):
 
 
 def test_updates_before_and_after_a_checkpoint_equal_those_without(tmp_path):
-    experiment = load_experiment(
-        "quickstart", parse_overrides([*ARGUMENTS[2:], "--num-seeds", "2"])
-    )
+    arguments = [*ARGUMENTS["ppo"][2:], "--num-seeds", "2"]
+    experiment = load_experiment("quickstart", parse_overrides(arguments))
     agent = agent_of(experiment)
     first = init_seeds(agent, 0, 2)
     chunk = Chunk(agent, 2)
