@@ -46,7 +46,7 @@ def evaluate(
     folder, experiment, agent, state = load_run(path, overrides)
     suffix = ""
     if elsewhere:
-        experiment, agent = _moved(experiment, agent, elsewhere)
+        experiment, agent = move(experiment, agent, elsewhere)
         suffix = suffix_of(elsewhere)
     with room_on_disk(folder.path, "make space and evaluate again"):
         evaluate_state(experiment, agent, state, folder, seed, suffix)
@@ -125,7 +125,7 @@ def _sound(agent: Any, state: Any, num_members: int) -> np.ndarray:
     return np.all(np.hstack(finite), axis=1)
 
 
-def _moved(
+def move(
     experiment: Experiment, agent: Any, elsewhere: Mapping[str, Any]
 ) -> tuple[Experiment, Any]:
     """Return experiment and agent in an environment that the agent was not trained in.

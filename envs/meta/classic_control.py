@@ -41,6 +41,7 @@ def classic_control(
     observation_size: int = 12,
     action_size: int = 2,
     projection: str = "orthonormal",
+    returns: str = "inner",
     held_out: Sequence[str] = (),
     split: str = "train",
 ) -> Mixture:
@@ -55,7 +56,8 @@ def classic_control(
     actions are bins of a continuous one (``BinnedAction``). A good inner episode pays about 1:
     CartPole-v1 its share of the time limit; Pendulum-v1 as in POPGym, from -1 to 1;
     MountainCarContinuous-v0 a hundredth of what gymnax pays; Acrobot-v1 1 for the goal, however
-    late, and else 0.
+    late, and else 0. ``returns`` is that of ``Trial``: every inner episode's return is learnt by
+    itself, since with returns over whole trials nothing is lost when a pole falls.
 
     ``held_out`` names tasks that are not trained on, and make up the split "held_out".
     Projections are drawn anew in every trial, so that all are held out. Raises ``UsageError`` for
@@ -66,13 +68,15 @@ def classic_control(
     trained = [name for name in TASKS if name not in held_out]
     sizes = (observation_size, action_size, projection)
     members = [
-        _member(name, num_episodes, max_steps, *sizes)
+        _member(name, num_episodes, max_steps, returns, *sizes)
         for name in choose_split(NAME, split, trained, held_out)
     ]
     return Mixture(NAME, members)
 
 
-def _member(name: str, num_episodes: int, max_steps: int, *projection: Any) -> Member:
+def _member(
+    name: str, num_episodes: int, max_steps: int, returns: str, *projection: Any
+) -> Member:
     from envs.registry import make  # which knows this suite by name
 
     env, params = make(name, max_steps_in_episode=max_steps)
@@ -81,7 +85,7 @@ def _member(name: str, num_episodes: int, max_steps: int, *projection: Any) -> M
     env = BinnedAction(env) if isinstance(env.action_space(params), Discrete) else env
     scale = task.scale / max_steps if task.is_paid_by_step else task.scale
     env = Projected(ScaleReward(env, scale, task.shift), params, *projection)
-    trial = Trial(env, env.default_params, num_episodes)
+    trial = Trial(env, env.default_params, num_episodes, returns=returns)
     return name, trial, trial.default_params
 
 

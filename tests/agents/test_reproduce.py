@@ -13,10 +13,13 @@ import pytest
 
 import envs
 from agents.cli import main
+from agents.commands.evaluate import move
 from agents.estimate import ONCE, Paces
 from agents.experiment import config_names, load_experiment
 from agents.results_folder import ResultsFolder
+from agents.run import make_agent
 from agents.study import experiment_names, load_study
+from envs import meta, suites
 from ssmrl.train.disk import locked
 from ssmrl.train.run_folder import RunFolder
 
@@ -273,10 +276,17 @@ def test_experiments_are_no_presets():
 
 @pytest.mark.parametrize("name", experiment_names())
 def test_committed_experiments_are_sound(name):
+    """Of the first cell the agent is made, too, and moved to every place where it is to play."""
     _, study = load_study(name)
-    known = envs.names()
-    for cell in study.cells:
-        assert cell.experiment(study.seeds, Path("runs")).env.name in known
+    experiments = [cell.experiment(study.seeds, Path("runs")) for cell in study.cells]
+    assert {e.env.name for e in experiments} <= {*envs.names(), *meta.NEEDS}
+    if not suites.is_installed(meta.NEEDS.get(experiments[0].env.name, "jax")):
+        pytest.skip("it needs a package that is not installed")
+    agent = make_agent(experiments[0])
+    assert agent.num_updates > 1
+    for place in study.places(study.cells[0]).values():
+        moved, _ = move(experiments[0], agent, place)
+        assert moved.env != experiments[0].env
 
 
 def test_options_of_single_cells(tmp_path):

@@ -43,14 +43,15 @@ def test_a_good_inner_episode_pays_about_one(name):
             projection = state.task.action[:, 0]  # of length 1, so that it is its own inverse
             action = player(state.env_state) * projection
             obs, state, _, terminated, _, info = env.step(key, state, action, params)
-            told = (info["inner_return"], info["episode_done"], terminated)
+            told = (info["inner_return"], info["episode_done"], terminated, info["return_ends"])
             return state, (*told, obs["observation"])
 
         return jax.lax.scan(step, env.reset(key, params)[1], jax.random.split(key, 400))[1]
 
-    returns, ended, over, seen = jax.jit(jax.vmap(play))(jax.random.split(KEY, 8))
+    returns, ended, over, return_ends, seen = jax.jit(jax.vmap(play))(jax.random.split(KEY, 8))
     assert seen.shape == (8, 400, 12)
     assert over.any(1).all()  # two inner episodes of at most 200 steps
+    assert (return_ends == ended).all()
     found = np.asarray(returns)[np.asarray(ended)]
     assert least < found.mean() <= 1
     assert float(jnp.abs(seen).max()) < 4  # entries are of one size
@@ -79,6 +80,7 @@ def test_sizes_and_held_out_tasks():
         ({"held_out": list(TASKS)}, "needs at least one member"),
         ({"observation_size": 5}, "needs a whole number observation_size >= 6, not 5"),
         ({"max_steps": 0}, "max_steps must be >= 1, not 0"),
+        ({"returns": "own"}, "returns must be trial or inner, not 'own'"),
         ({"projection": "own"}, "needs a law orthonormal, gaussian, released, not 'own'"),
     ],
 )
