@@ -63,16 +63,17 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
         return jnp.concatenate(parts, axis=-1).astype(self.dtype)
 
 
-def check_look(memory: Any, look: Look) -> None:
+def check_look(memory: Any, look: Look, name: str = "look") -> None:
     """Raise ``UsageError`` where a memory's state is none that a policy can look at.
 
-    That is what holds other than floats, such as the ring of past keys of a Transformer.
+    That is what holds other than floats, such as the ring of past keys of a Transformer. ``name``
+    is what the user calls the look.
     """
     state = jax.eval_shape(lambda: memory.initial_state((1,)))
     leaves = jax.tree.leaves(state)
     if look != "output" and not all(jnp.issubdtype(x.dtype, jnp.floating) for x in leaves):
         raise UsageError(
-            f"memory {name_of(memory)!r} has no state that a policy can look at; take look=output"
+            f"memory {name_of(memory)!r} has no state that a policy can look at; take {name}=output"
         )
 
 
