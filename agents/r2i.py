@@ -46,7 +46,7 @@ class TrainState(struct.PyTreeNode):
     opt_state: Any  # of one vector of all parameters
     unit: RewardUnit
     scale: PercentileScale  # of returns
-    replay: Replay | None  # not where it was left out
+    replay: Any  # a Replay; None where it is left out
     actor: ActorState
     key: jax.Array
     update: jax.Array
@@ -203,6 +203,8 @@ class R2I:
         )
         parts = {f"model_{name}_loss": part for name, part in model.items()}
         parts |= {"loss": loss, "replay_value_loss": replayed, **behaviour}
+        for name in ("imagined_return", "imagined_reward"):
+            parts[name] *= state.unit.size  # as the environment pays
         carries = carries_after(network.latents, observed, action, d.start, self.every, c.num_steps)
         return loss, (carries, scale, {name: Mean.of(part) for name, part in parts.items()})
 

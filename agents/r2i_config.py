@@ -14,11 +14,14 @@ from envs import spaces
 from envs.vector import VectorEnv
 from ssmrl import memory
 from ssmrl.errors import UsageError
+from ssmrl.foreign import is_foreign
+from ssmrl.memory.check import check_shapes
 from ssmrl.train.config import (
     check_above_zero,
     check_multiple,
     check_not_negative,
     check_shares,
+    check_within,
 )
 from ssmrl.world_model.acting import ModelPolicy
 from ssmrl.world_model.actor_critic import ImaginingActorCritic, Look, check_look
@@ -78,11 +81,15 @@ class Config:
         check_multiple("r2i.replay_steps", self.replay_steps, acted, self.steps_per_update)
         names = ("r2i.num_steps", "r2i.window", "r2i.replay_steps / r2i.num_envs")
         check_sizes(self.num_steps, self.window, self.capacity, names)
+        self._check_products()
         if self.prefill > self.replay_steps:
             raise UsageError(
                 f"r2i.prefill={self.prefill} is more than r2i.replay_steps={self.replay_steps} "
                 "holds; lower the one or raise the other"
             )
+        for sizes in ("head_sizes", "policy_sizes"):
+            if not getattr(self, sizes):
+                raise UsageError(f"r2i.{sizes} must have one layer at least, but is empty")
         for sizes in ("encoder_sizes", "decoder_sizes", "head_sizes", "policy_sizes"):
             if not all(size > 0 for size in getattr(self, sizes)):
                 raise UsageError(f"r2i.{sizes} must be above 0, not {getattr(self, sizes)}")
@@ -103,7 +110,7 @@ class Config:
     @property
     def num_descents(self) -> int:
         """Gradient steps in an update."""
-        return round(self._descents)
+        return min(round(self._descents), MOST_DESCENTS)
 
     @property
     def _descents(self) -> float:
@@ -125,24 +132,32 @@ class Config:
                 f"to {begin + self.steps_per_update} or more"
             )
 
+    def _check_products(self) -> None:
+        """Raise ``UsageError`` where a gradient step is beyond what a compiler can count."""
+        check_within("r2i.batch_size x r2i.window", self.batch_size * self.window, 1)
+        check_within("r2i.num_starts x r2i.horizon", self.num_starts * self.horizon, 1)
+
     def _check_ratio(self) -> None:
-        whole = min(max(self.num_descents, 1), MOST_DESCENTS)
+        whole = max(self.num_descents, 1)
         # Such as 1/3 cannot be typed, so that what is printed below must do.
         if not math.isclose(self._descents, whole, rel_tol=1e-5):
             replayed = self.batch_size * self.window
             raise UsageError(
                 f"r2i.train_ratio={self.train_ratio:g} makes {self._descents:g} gradient steps of "
                 f"{replayed} replayed steps (r2i.batch_size x r2i.window) after "
-                f"{self.steps_per_update} acted ones, and not a whole number from 1 to "
-                f"{MOST_DESCENTS}; nearest that does: {whole * replayed / self.steps_per_update:g}"
+                f"{self.steps_per_update} acted ones, but must make a whole number, at most "
+                f"{MOST_DESCENTS}; the nearest is {whole * replayed / self.steps_per_update:g}"
             )
 
 
 def make_policy(experiment: Experiment, env: VectorEnv) -> ModelPolicy:
     """Return world model, actor and critic by the section r2i, of ``env`` by its spaces."""
     c: Config = experiment.agent_config
+    dtype = jnp.dtype(c.compute_dtype)
     remembering = memory.make(**vars(experiment.memory))
-    check_look(remembering, c.look)
+    if is_foreign(experiment.memory.name):
+        check_shapes(remembering, c.units, dtype)
+    check_look(remembering, c.look, "r2i.look")
     network = ImaginingActorCritic(
         memory=remembering,
         parts=env.observation_parts,
@@ -155,7 +170,7 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> ModelPolicy:
         decoder_sizes=c.decoder_sizes,
         head_sizes=c.head_sizes,
         policy_sizes=c.policy_sizes,
-        dtype=jnp.dtype(c.compute_dtype),
+        dtype=dtype,
     )
     return ModelPolicy(network, partial(encode_clipped, env))
 

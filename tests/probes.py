@@ -115,14 +115,14 @@ class Cue(Probe):
 
 
 class Broken(Probe):
-    """Pays infinity from step 20 on."""
+    """Pays infinity for the last 80 steps: by default from step 20 on."""
 
     @property
     def default_params(self) -> Params:
         return Params(length=100)
 
     def reward(self, state: State, action: Any, params: Params) -> jax.Array:
-        return jnp.where(state.time >= 20, jnp.inf, 0.0)
+        return jnp.where(state.time >= params.length - 80, jnp.inf, 0.0)
 
 
 class Blinding(Probe):

@@ -38,6 +38,7 @@ from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import Chunk
 from ssmrl.train.config import to_mapping
 from ssmrl.train.disk import room_on_disk
+from ssmrl.train.lean import lean
 from ssmrl.train.metrics import mean
 from ssmrl.train.run_folder import RunFolder
 from ssmrl.train.runtime import device_facts, set_up_jax
@@ -166,6 +167,7 @@ def _train(
     if not finished:
         console.print(f"interrupted; {_go_on(folder)}")
         return 130
+    state = lean(agent, state)  # so that the evaluation has room
     return _finish(experiment, agent, state, folder, ending)
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ssmrl.train.lean import lean
 from ssmrl.train.metrics import Metrics, add
 
 # XLA's own choice of what becomes part of a CUDA graph, and loops. Not conditionals: inside an
@@ -54,9 +55,26 @@ def init_seeds(agent: Agent, seed: int, num_seeds: int, hypers: Sequence[Any] = 
     init = jax.jit(agent.init)
     given: list[tuple] = [(hyper,) for hyper in hypers] or [()]
     seeds = range(seed, seed + num_seeds)
-    states = [init(jax.random.key(s), *hyper) for hyper in given for s in seeds]
-    alone = len(states) == 1
-    return states[0] if alone else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    states = (init(jax.random.key(s), *hyper) for hyper in given for s in seeds)
+    return _stack(states, len(given) * len(seeds))
+
+
+def _stack(states: Iterator[Any], count: int) -> Any:
+    """Return states with a leading axis, or the only one; one at a time is there beside them."""
+    first = next(states)
+    if count == 1:
+        return first
+    put = jax.lax.dynamic_update_index_in_dim
+    write = jax.jit(
+        lambda all_, one, i: jax.tree.map(lambda x, new: put(x, new, i, 0), all_, one),
+        donate_argnums=0,
+    )
+    broadcast = lambda x: jnp.broadcast_to(x, (count, *x.shape))  # noqa: E731
+    stacked = jax.jit(lambda one: jax.tree.map(broadcast, one))(first)
+    del first
+    for i, state in enumerate(states, 1):
+        stacked = write(stacked, state, i)
+    return stacked
 
 
 class Chunk:
@@ -101,8 +119,12 @@ class Chunk:
 
             return jax.lax.fori_loop(0, count, body, (state, zeros))
 
+        def timed(state: Any) -> tuple:  # which is not donated, so that a replay would be copied
+            state, batch = first(state)
+            return lean(agent, state), batch
+
         self._loop_of_updates = loop
-        self._act: Any = _program(lambda state: first(state), (0,) if self._in_two else ())
+        self._act: Any = _program(first) if self._in_two else _program(timed, ())
         self._learn: Any = _program(lambda state, batch: second(state, batch))
         self._update: Any = _program(loop)
 

@@ -63,18 +63,19 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
         return jnp.concatenate(parts, axis=-1).astype(self.dtype)
 
 
-def check_look(memory: Any, look: Look) -> None:
+def check_look(memory: Any, look: Look, name: str = "look") -> None:
     """Raise ``UsageError`` where a memory's state is none that a policy can look at.
 
     That is one that holds other than floats, as a Transformer's does the age of its ring of keys;
-    and with "hidden", of which the policy sees nothing else, one that holds nothing.
+    and with "hidden", of which the policy sees nothing else, one that holds nothing. ``name`` is
+    what the user calls the look.
     """
     state = jax.eval_shape(lambda: memory.initial_state((1,)))
     leaves = jax.tree.leaves(state)
     are_floats = all(jnp.issubdtype(x.dtype, jnp.floating) for x in leaves)
     if look != "output" and not (are_floats and (leaves or look != "hidden")):
         raise UsageError(
-            f"memory {name_of(memory)!r} has no state that a policy can look at; take look=output"
+            f"memory {name_of(memory)!r} has no state that a policy can look at; take {name}=output"
         )
 
 

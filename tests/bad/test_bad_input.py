@@ -24,6 +24,7 @@ from bad import (
     memories_played,
     memory_options,
     runs,
+    world_models,
 )
 from bad.harness import (
     Case,
@@ -130,6 +131,17 @@ def test_command(case, workplace, monkeypatch, capsys):
 @pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in experiments.CASES.items()])
 def test_experiment(case, workplace, monkeypatch, capsys):
     refuse(case, workplace, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in world_models.CASES.items()])
+def test_world_model(case, workplace, monkeypatch, capsys):
+    refuse(case, workplace, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("options", world_models.SOUND)
+def test_what_fits_a_world_model_reaches_the_compiler(options, workplace, monkeypatch, capsys):
+    stop_before_compiling(monkeypatch)
+    assert ask([*world_models.TINY, *options.split()], capsys).code is None
 
 
 @pytest.mark.parametrize("thing", ["environment", "memory"])

@@ -18,6 +18,7 @@ BATCH = 4
 SHAPES = [(1, 1, 1, 1), (1, 1, 4, 2), (3, 2, 4, 3), (2, 3, 5, 1), (2, 2, 3, 3)]
 
 add = jax.jit(Replay.add)
+newest = jax.jit(Replay.newest)
 sample = jax.jit(Replay.sample, static_argnums=(2, 3))
 refresh = jax.jit(Replay.refresh)
 
@@ -68,6 +69,7 @@ class Streams:
     def add(self) -> None:
         self.pieces[self.written] = self.make_piece(next(self.numbers))
         self.replay = add(self.replay, *self.pieces[self.written])
+        assert_equal(newest(self.replay), self.pieces[self.written][0])
         self.written += 1
 
     def sample(self, seed: int):
