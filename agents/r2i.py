@@ -56,6 +56,7 @@ class R2I:
     """The agent: pure functions of a :class:`TrainState`; seeds are ``jax.vmap`` of them."""
 
     Config = Config
+    make_policy = staticmethod(make_policy)
 
     def __init__(self, experiment: Experiment):
         c: Config = experiment.agent_config
@@ -63,7 +64,7 @@ class R2I:
         self.steps_per_update = c.num_envs * c.num_steps
         self.num_updates = experiment.num_updates(self.steps_per_update)
         self.env = make_environment(experiment.env).with_num(c.num_envs)
-        self.policy = make_policy(experiment, self.env)
+        self.policy = self.make_policy(experiment, self.env)
         self.network: Any = self.policy.network
         # Steps between the memory's states in a window.
         self.every = 1 if hasattr(self.network.memory, "scan_states") else c.num_steps
@@ -73,7 +74,7 @@ class R2I:
         c = self.config
         key, key_params, key_env, key_fill = jax.random.split(key, 4)
         actor = self.policy.begin(self.env, key_env)
-        params = self.policy.init(key_params, actor)
+        params = self.policy.init(key_params, actor).params
         keys = jax.random.split(key_fill, (c.num_prefilled, c.num_steps))
         rollout = partial(self.policy.rollout, env=self.env)
         steps = jax.eval_shape(rollout, params, actor=actor, keys=keys[0])[1]

@@ -22,9 +22,7 @@ class Config:
     """Settings of Recall to Imagine."""
 
     num_envs: int = 64  # parallel environments
-    num_steps: int = (
-        16  # steps of each in a roll-out; replay keeps a memory state for each roll-out
-    )
+    num_steps: int = 16  # of each in a roll-out; replay keeps a memory state per roll-out
     train_ratio: float = 64  # replayed steps for each step acted
     batch_size: int = 16  # windows in a gradient step
     window: int = 256  # steps of a window

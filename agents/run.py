@@ -103,7 +103,8 @@ def check_memory(experiment: Experiment, agent: Any, training: bool = True) -> N
 def options_of_size(experiment: Experiment) -> str:
     """Return the names of options that a run's need of memory grows with."""
     own, section = experiment.agent_config, agent_section(experiment.agent)
-    found = [n for n in ("num_envs", "num_steps", "num_epochs") if hasattr(own, n)]
+    sizes = ("num_envs", "num_steps", "num_epochs", "replay_steps", "batch_size", "window")
+    found = [name for name in sizes if hasattr(own, name)]
     names = ["num_seeds", "the sweep's values"] if experiment.sweep else ["num_seeds"]
     names += [f"{section}.{name}" for name in found]
     names += ["memory.context"] if hasattr(experiment.memory, "context") else []

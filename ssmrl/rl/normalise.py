@@ -150,7 +150,12 @@ class RewardUnit(struct.PyTreeNode):
         square = self.square + jnp.square(reward).sum()
         return RewardUnit(square, self.count + (reward != 0).sum())
 
+    @property
+    def size(self) -> jax.Array:
+        """The unit: what is 1 in it."""
+        unit = jnp.sqrt(self.square / jnp.maximum(self.count, 1))
+        return jnp.where(unit > 0, unit, 1.0)
+
     def __call__(self, reward: jax.Array) -> jax.Array:
         """Return rewards in the unit."""
-        unit = jnp.sqrt(self.square / jnp.maximum(self.count, 1))
-        return reward / jnp.where(unit > 0, unit, 1.0)
+        return reward / self.size
