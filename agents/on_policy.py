@@ -101,6 +101,7 @@ class OnPolicyAgent:
 
     collect: Callable
     learn: Callable
+    make_policy = staticmethod(make_policy)
 
     def __init__(self, experiment: Experiment):
         c: Any = experiment.agent_config
@@ -108,7 +109,7 @@ class OnPolicyAgent:
         self.steps_per_update = c.num_envs * c.num_steps
         self.num_updates = experiment.num_updates(self.steps_per_update)
         self.env = make_environment(experiment.env).with_num(c.num_envs)
-        self.policy = make_policy(experiment, self.env)
+        self.policy = self.make_policy(experiment, self.env)
         self.network: Any = self.policy.network
         self.optimizer = clipped_adam(c.max_grad_norm)
 

@@ -16,16 +16,15 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from agents.experiment import Experiment
-from agents.parts import make_policy, wrap_as_configured
+from agents.experiment import Experiment, agent_class
+from agents.parts import NetworkConfig, make_policy, wrap_as_configured
 from agents.trained import as_trained
 from envs.check import check_observation
-from envs.described import Described, Told, space_from_mapping
+from envs.described import Described, Told, parts_from_mappings, space_from_mapping
 from envs.spaces import Space, dtype_of
 from envs.vector import VectorEnv
 from envs.wrappers import Wrapper
 from ssmrl.errors import UsageError
-from ssmrl.rl.acting import Learnt, RecurrentPolicy
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.config import check_within
 from ssmrl.train.run_folder import RunFolder
@@ -36,6 +35,7 @@ class PlayerState(struct.PyTreeNode):
 
     memory: Any
     action: jax.Array  # the last, in the policy's own unit
+    step: jax.Array  # how many were taken
 
 
 class Player:
@@ -47,7 +47,7 @@ class Player:
         action_space: what ``act`` returns, as the environment takes it.
     """
 
-    def __init__(self, policy: RecurrentPolicy, learnt: Learnt, env: VectorEnv):
+    def __init__(self, policy: Any, learnt: Any, env: VectorEnv):
         self._policy, self._learnt, self._env = policy, learnt, env.env
         self.observation_space: Space = env.unwrapped.observation_space(None)
         self.action_space: Space = env.unwrapped.action_space(None)
@@ -58,7 +58,7 @@ class Player:
         size = batch_shape[0] if batch_shape else 1
         space = self._env.action_space(None)
         action = jnp.zeros((size, *space.shape), dtype_of(space))
-        state = PlayerState(self._policy.initial_memory(size), action)
+        state = PlayerState(self._policy.initial_memory(size), action, jnp.zeros(size, jnp.int32))
         return state if batch_shape else _first(state)
 
     def act(
@@ -78,7 +78,8 @@ class Player:
             start: whether ``obs`` is the first of an episode: a bool, or bools [B]. Everything
                 before is forgotten.
             reward: of the step before; only looked at by agents with ``env.previous_reward``.
-            key: draws the action as in training; without it, it is the likeliest.
+            key: draws the action as in training; without it, it is the likeliest. A world model
+                draws its latents all the same, and again alike for a state that steps again.
 
         Raises ``UsageError`` where ``obs`` is not of the space.
         """
@@ -94,13 +95,13 @@ class Player:
         return _first((state, action)) if one else (state, action)
 
     def _act_all(
-        self, learnt: Learnt, state: PlayerState, told: Told, start: jax.Array, key: Any
+        self, learnt: Any, state: PlayerState, told: Told, start: jax.Array, key: Any
     ) -> tuple[PlayerState, jax.Array]:
         obs = jax.vmap(self._seen)(told, state.action, start)
         greedy = key is None
-        key = jax.random.key(0) if greedy else key
+        key = jax.random.fold_in(jax.random.key(0), state.step[0]) if greedy else key
         memory, action = self._policy.act(learnt, state.memory, obs, start, key, greedy)
-        return PlayerState(memory, action), jax.vmap(self._done)(told, action)
+        return PlayerState(memory, action, state.step + 1), jax.vmap(self._done)(told, action)
 
     def _seen(self, told: Told, action: jax.Array, start: jax.Array) -> jax.Array:
         """Return what the policy sees: the environment's wrappers say."""
@@ -134,9 +135,9 @@ def load(run: str | Path, member: int = 0) -> Player:
     experiment, notes = as_trained(folder)
     check_within("member", member, least=0, most=experiment.num_members - 1)
     env = _described(folder, experiment)
-    policy = make_policy(experiment, env)
+    policy = _policy(experiment, env)
 
-    def learnt(key: jax.Array) -> Learnt:
+    def learnt(key: jax.Array) -> Any:
         return policy.init(key, policy.begin(env, key))
 
     members = () if experiment.num_members == 1 else (experiment.num_members,)
@@ -148,11 +149,23 @@ def load(run: str | Path, member: int = 0) -> Player:
     return Player(policy, jax.tree.map(lambda x: x[member], kept) if members else kept, env)
 
 
+def _policy(experiment: Experiment, env: VectorEnv) -> Any:
+    """Return what has the methods of :class:`ssmrl.rl.acting.RecurrentPolicy`, but ``rollout``."""
+    make = getattr(agent_class(experiment.agent), "make_policy", None)
+    if make is None and not isinstance(experiment.agent_config, NetworkConfig):
+        raise UsageError(
+            f"agent {experiment.agent!r} does not say how its policy is made; give the class a "
+            "static make_policy(experiment, env), as agents/r2i.py has one"
+        )
+    return (make or make_policy)(experiment, env)
+
+
 def _described(folder: RunFolder, experiment: Experiment) -> VectorEnv:
     path = folder.path / "spaces.json"
     try:
         told = json.loads(path.read_text())
         spaces = [space_from_mapping(told[name]) for name in ("observation", "action")]
+        parts = parts_from_mappings(told["parts"]) if "parts" in told else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{str(path)!r} does not tell the environment's spaces ({type(error).__name__}); "
@@ -161,7 +174,7 @@ def _described(folder: RunFolder, experiment: Experiment) -> VectorEnv:
     key = jax.random.key(0)
     shown = jax.tree.map(jnp.zeros_like, spaces[0].sample(key))
     env = wrap_as_configured(Described(*spaces), experiment.env)
-    return VectorEnv(env, Told(shown, jnp.float32(0)))
+    return VectorEnv(env, Told(shown, jnp.float32(0)), parts=parts)
 
 
 def _first(tree: Any) -> Any:

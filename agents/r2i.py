@@ -56,6 +56,7 @@ class R2I:
     """The agent: pure functions of a :class:`TrainState`; seeds are ``jax.vmap`` of them."""
 
     Config = Config
+    make_policy = staticmethod(make_policy)
 
     def __init__(self, experiment: Experiment):
         c: Config = experiment.agent_config
@@ -65,7 +66,7 @@ class R2I:
         c.check_total(experiment.total_steps)
         self.saves_all = c.checkpoint_replay
         self.env = make_environment(experiment.env).with_num(c.num_envs)
-        self.policy = make_policy(experiment, self.env)
+        self.policy = self.make_policy(experiment, self.env)
         self.network: Any = self.policy.network
         # Steps between the memory's states in a window.
         self.every = 1 if hasattr(self.network.memory, "scan_states") else c.num_steps
@@ -75,7 +76,7 @@ class R2I:
         c = self.config
         key, key_params, key_env, key_fill = jax.random.split(key, 4)
         actor = self.policy.begin(self.env, key_env)
-        params = self.policy.init(key_params, actor)
+        params = self.policy.init(key_params, actor).params
         state = TrainState(
             params=params,
             slow=critic_of(params),

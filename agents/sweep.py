@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssmrl.errors import UsageError, shown
-from ssmrl.foreign import foreign
+from ssmrl.foreign import foreign, is_foreign
 from ssmrl.registry import did_you_mean
 
 Sweep = Mapping[str, Sequence[float]]  # options as "ppo.gamma", and their values
@@ -80,9 +80,10 @@ def check_sweep(experiment: Any, agent: Any, section: str) -> None:
 def _numbers(agent_name: str, agent: Any, section: str, config: Any) -> list[str]:
     """Return the names of the options that the agent takes as traced numbers."""
     if not hasattr(agent, "hyperparameters"):
+        own = ", or give it some as agents/ppo.py has them" if is_foreign(agent_name) else ""
         raise UsageError(
             f"agent {agent_name!r} has no hyperparameters that a sweep could vary; start one run "
-            "for each value, or give it some as agents/ppo.py has them"
+            f"for each value{own}"
         )
     with foreign(f"agent {agent_name!r}: hyperparameters(config)"):
         numbers = agent.hyperparameters(config)

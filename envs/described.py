@@ -1,6 +1,7 @@
 """An environment that is somewhere else, of which only the spaces are known here."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +11,9 @@ from flax import struct
 
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple, dtype_of
 from envs.wrappers.base import Transition
+from ssmrl.world_model.parts import Image, Integers, Numbers, OneHots, Part
+
+PARTS: dict[str, Any] = {kind.__name__: kind for kind in (Image, Integers, Numbers, OneHots)}
 
 
 class Told(struct.PyTreeNode):
@@ -77,6 +81,25 @@ def space_from_mapping(mapping: Mapping[str, Any]) -> Space:
     if kind == "Dict":
         return Dict({key: space_from_mapping(child) for key, child in told})
     return Tuple([space_from_mapping(child) for child in told])
+
+
+def parts_to_mappings(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Return what describes the parts of flat observations, as JSON can hold it.
+
+    An environment that is elsewhere cannot be asked for them, since they hang on more than spaces.
+    """
+    return [{type(part).__name__: dataclasses.asdict(part)} for part in parts]  # type: ignore[call-overload]
+
+
+def parts_from_mappings(mappings: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    """Return the parts that ``parts_to_mappings`` described."""
+    return tuple(_part(*mapping.items()) for mapping in mappings)
+
+
+def _part(told: tuple[str, Mapping[str, Any]]) -> Part:
+    kind, fields = told
+    # Parts are constants: tuples, which JSON has not.
+    return PARTS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def _numbers(bound: Any, space: Box) -> Any:

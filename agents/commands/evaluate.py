@@ -18,6 +18,7 @@ from envs.spaces import encoded_size
 from ssmrl.errors import TrainingError, UsageError, shown
 from ssmrl.report.evaluation import Episodes
 from ssmrl.report.statistics import Summary, summarise
+from ssmrl.shapes import difference
 from ssmrl.train.config import check_within, from_mapping, merge, named, to_mapping
 from ssmrl.train.disk import room_on_disk
 from ssmrl.train.lean import lean
@@ -130,7 +131,7 @@ def move(
 ) -> tuple[Experiment, Any]:
     """Return experiment and agent in an environment that the agent was not trained in.
 
-    Raises ``UsageError`` where it sees or does something else there.
+    Raises ``UsageError`` where it sees or does something else there, or its networks do not fit.
     """
     moved = from_mapping(type(experiment), merge(to_mapping(experiment), {"env": named(elsewhere)}))
     other = make_agent(moved)
@@ -142,6 +143,15 @@ def move(
                 f"{_sized(now)}, but the agent was trained with {_sized(before)}; evaluate it "
                 "where sizes are the same"
             )
+    key = jax.random.key(0)
+    networks = [jax.eval_shape(a.init, key).params for a in (agent, other)]
+    if differs := difference(*networks):
+        path, before, now = differs
+        raise UsageError(
+            f"{moved.env.name!r} with {shown(moved.env.params)} shows other values than the agent "
+            f"was trained with: its networks would have {now} at {path}, but have {before}; "
+            "evaluate it where observations have the same bounds"
+        )
     return moved, other
 
 

@@ -52,6 +52,7 @@ def render(
 ) -> int:
     """Write an episode of a run's agent as an animated picture; ``member`` of those in the run."""
     from agents.animation import animate
+    from agents.dreams import dreams_of
     from agents.episode import record_episode
 
     set_up_jax()
@@ -65,6 +66,8 @@ def render(
     if experiment.num_members > 1:
         state = jax.tree.map(lambda leaf: leaf[member], state)
     episode = record_episode(agent, state, seed, not sampled, max_steps)
-    animate(episode, f"{experiment.memory.name} on {experiment.env.name}", target)
+    dreams = dreams_of(agent, state, episode, seed)
+    title = f"{experiment.memory.name} on {experiment.env.name}"
+    animate(episode, title, target, agent.env.image_place, dreams)
     console.print(f"return {sum(episode.rewards):.3f} in {len(episode.rewards)} steps; {target}")
     return 0

@@ -30,7 +30,7 @@ from agents.run import (
 )
 from agents.sweep import member_names
 from envs.check import begins_anew
-from envs.described import space_to_mapping
+from envs.described import parts_to_mappings, space_to_mapping
 from ssmrl.errors import UsageError
 from ssmrl.foreign import is_foreign
 from ssmrl.train import loop, sizes
@@ -127,7 +127,8 @@ def _write_spaces(agent: Any, folder: RunFolder) -> None:
     """Write down what a player has to know of the environment."""
     env, params = agent.env.unwrapped, agent.env.params
     spaces = {"observation": env.observation_space(params), "action": env.action_space(params)}
-    told = {name: space_to_mapping(space) for name, space in spaces.items()}
+    told: dict[str, Any] = {name: space_to_mapping(space) for name, space in spaces.items()}
+    told["parts"] = parts_to_mappings(agent.env.observation_parts)
     folder.write("spaces.json", json.dumps(told) + "\n")
 
 

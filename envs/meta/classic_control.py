@@ -74,9 +74,7 @@ def classic_control(
     return Mixture(NAME, members)
 
 
-def _member(
-    name: str, num_episodes: int, max_steps: int, returns: str, *projection: Any
-) -> Member:
+def _member(name: str, num_episodes: int, max_steps: int, returns: str, *projection: Any) -> Member:
     from envs.registry import make  # which knows this suite by name
 
     env, params = make(name, max_steps_in_episode=max_steps)

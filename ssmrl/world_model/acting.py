@@ -1,7 +1,7 @@
 """Acting by a world model and its actor: in environments, and in what the model imagines."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -39,8 +39,14 @@ class Steps(struct.PyTreeNode):
         return self.terminated | self.truncated
 
 
+class Learnt(NamedTuple):
+    """What a policy acts by; the whole state of an agent has it among others."""
+
+    params: Any
+
+
 class HasParams(Protocol):
-    """A state that has the network's parameters among others."""
+    """A :class:`Learnt`, or what has its part."""
 
     @property
     def params(self) -> Any:
@@ -67,10 +73,10 @@ class ModelPolicy:
         start = jnp.ones(env.num, bool)
         return ActorState(env_state, obs, start, self.initial_memory(env.num))
 
-    def init(self, key: jax.Array, actor: ActorState) -> Any:
+    def init(self, key: jax.Array, actor: ActorState) -> Learnt:
         """Return first parameters."""
         packed = pack(self.network.parts, actor.obs)
-        return self.network.init(key, actor.carry, packed, actor.start, key)
+        return Learnt(self.network.init(key, actor.carry, packed, actor.start, key))
 
     def act(
         self, learnt: HasParams, carry: Carry, obs: Any, start: Any, key: Any, greedy: Any
