@@ -14,6 +14,7 @@ from envs import spaces
 from envs.vector import VectorEnv
 from ssmrl import memory
 from ssmrl.errors import UsageError
+from ssmrl.nets.affine import as_rank_of
 from ssmrl.train.config import check_above_zero, check_not_negative, check_shares
 from ssmrl.world_model.acting import ModelPolicy
 from ssmrl.world_model.actor_critic import ImaginingActorCritic, Look, check_look
@@ -136,5 +137,6 @@ def encode_clipped(env: VectorEnv, action: jax.Array) -> jax.Array:
     """
     space = env.action_space
     if isinstance(space, spaces.Box):
-        action = jnp.clip(action, space.low, space.high)
+        bounds = (jnp.broadcast_to(bound, space.shape) for bound in (space.low, space.high))
+        action = jnp.clip(action, *(as_rank_of(action, bound) for bound in bounds))
     return env.encode_actions(action)
