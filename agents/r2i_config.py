@@ -16,6 +16,7 @@ from ssmrl import memory
 from ssmrl.errors import UsageError
 from ssmrl.foreign import is_foreign
 from ssmrl.memory.check import check_shapes
+from ssmrl.nets.affine import as_rank_of
 from ssmrl.train.config import (
     check_above_zero,
     check_multiple,
@@ -183,5 +184,6 @@ def encode_clipped(env: VectorEnv, action: jax.Array) -> jax.Array:
     """
     space = env.action_space
     if isinstance(space, spaces.Box):
-        action = jnp.clip(action, space.low, space.high)
+        bounds = (jnp.broadcast_to(bound, space.shape) for bound in (space.low, space.high))
+        action = jnp.clip(action, *(as_rank_of(action, bound) for bound in bounds))
     return env.encode_actions(action)

@@ -170,6 +170,25 @@ class Mixed(Probe):
         return Box(5.0, 10.0, (2,))
 
 
+class Tiles(Probe):
+    """A picture of bytes [5, 5, 1] and three tiles of four kinds seen; pays for action 1."""
+
+    @property
+    def default_params(self) -> Params:
+        return Params(length=3)
+
+    def observe(self, key: jax.Array, state: State, action: Any, params: Params) -> Any:
+        picture = jnp.zeros((5, 5, 1), jnp.uint8).at[state.time, state.cue].set(200)
+        return {"picture": picture, "tiles": jnp.arange(3, dtype=jnp.int8) + state.cue}
+
+    def reward(self, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.float32(action)
+
+    def observation_space(self, params: Params) -> spaces.Space:
+        picture = Box(0, 255, (5, 5, 1), jnp.uint8)
+        return Dict({"picture": picture, "tiles": Box(0, 3, (3,), jnp.int8)})
+
+
 class Aim(Probe):
     """Pays most for the action a share ``cue`` of the way from ``low`` to ``high``, 1/4 or 3/4.
 
