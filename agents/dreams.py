@@ -38,9 +38,8 @@ def dreams_of(agent: Any, state: Any, episode: Episode, seed: int) -> list[Dream
     if not isinstance(policy, ModelPolicy) or length < 2:
         return []
     starts = sorted({i * (length - 1) // NUM_DREAMS for i in range(NUM_DREAMS)})
-    dream = jax.jit(partial(_dream, policy))
     happened = (np.stack(episode.observations), np.stack(episode.actions), np.array(starts))
-    obs, rewards = dream(state.params, *happened, jax.random.key(seed))
+    obs, rewards = _dream(policy, state.params, *happened, jax.random.key(seed))
     obs, rewards = jax.device_get((obs, rewards * state.unit.size))
     told = zip(starts, np.moveaxis(obs, 1, 0), np.moveaxis(rewards, 1, 0), strict=True)
     return [
@@ -49,6 +48,7 @@ def dreams_of(agent: Any, state: Any, episode: Episode, seed: int) -> list[Dream
     ]
 
 
+@partial(jax.jit, static_argnums=0)
 def _dream(
     policy: ModelPolicy,
     params: Any,
@@ -71,7 +71,7 @@ def _dream(
     known = (observed.states, observed.y, observed.latent, begins_T[:, None])
     first = Moment(*jax.tree.map(lambda x: x[starts_K, 0], known))
 
-    steps_TxK = jnp.minimum(jnp.arange(length)[:, None] + starts_K, length - 1)
+    steps_TxK = jnp.minimum(jnp.arange(length)[:, None] + starts_K[None], length - 1)
     action_TxKxA = action_TxA[steps_TxK]
     lead = partial(apply, method="imagine", **apply(method="prepare"))
     later = open_loop(lead, first, action_TxKxA[:-1], key_lead)

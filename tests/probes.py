@@ -189,6 +189,20 @@ class Tiles(Probe):
         return Dict({"picture": picture, "tiles": Box(0, 3, (3,), jnp.int8)})
 
 
+class Level(Probe):
+    """Shows how many steps were taken, up to ``high``, as an integer."""
+
+    def __init__(self, high: int = 3):
+        super().__init__()
+        self.high = high
+
+    def observe(self, key: Any, state: State, action: Any, params: Params) -> jax.Array:
+        return jnp.minimum(state.time, self.high)[None]
+
+    def observation_space(self, params: Params) -> spaces.Box:
+        return Box(0, self.high, (1,), jnp.int32)
+
+
 class Aim(Probe):
     """Pays most for the action a share ``cue`` of the way from ``low`` to ``high``, 1/4 or 3/4.
 

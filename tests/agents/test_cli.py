@@ -84,6 +84,7 @@ def test_render(finished, capsys, tmp_path):
         ("memories", "s5"),
         ("agents", "ppo"),
         ("agents", "muesli"),
+        ("agents", "r2i"),
         ("configs", "paper/popgym"),
     ],
 )
