@@ -94,8 +94,6 @@ class Config:
         for sizes in ("encoder_sizes", "decoder_sizes", "head_sizes", "policy_sizes"):
             if not all(size > 0 for size in getattr(self, sizes)):
                 raise UsageError(f"r2i.{sizes} must be above 0, not {getattr(self, sizes)}")
-        if not self.head_sizes:  # the first multiplies what was seen by the action
-            raise UsageError("r2i.head_sizes must have one layer at least, but is empty")
         self._check_ratio()
 
     @property

@@ -1,7 +1,6 @@
 """Acting by a model: what is kept of it, and that learning stands where acting stood."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from tiny_models import MEMORIES, apply, filled, make_network
 
 from agents.experiment import EnvConfig
 from agents.parts import make_environment
-from ssmrl.world_model.acting import ModelPolicy
+from ssmrl.world_model.acting import Learnt, ModelPolicy
 from ssmrl.world_model.model import carries_after
 from ssmrl.world_model.parts import pack, unpack
 from ssmrl.world_model.replay import Replay
@@ -27,7 +26,8 @@ def begin(config=CUE, memory="gru", **options):
     sizes = {"parts": env.observation_parts, "action_size": env.encoded_action_size}
     policy = ModelPolicy(make_network(memory, **sizes, **options), env.encode_actions)
     actor = jax.jit(lambda: policy.begin(env, jax.random.key(0)))()
-    return policy, env, filled(jax.eval_shape(policy.init, jax.random.key(0), actor)), actor
+    params = filled(jax.eval_shape(policy.init, jax.random.key(0), actor).params)
+    return policy, env, params, actor
 
 
 def roll_out(policy, env, params, actor, count):
@@ -78,7 +78,7 @@ def test_what_is_kept_of_a_rollout(returns):
 def test_a_rollout_is_acting_and_stepping(memory):
     policy, env, params, actor = begin(memory=memory, likeliest=False)
     ((steps, *_),), after = roll_out(policy, env, params, actor, 1)
-    act, step = jax.jit(partial(policy.act, SimpleNamespace(params=params))), jax.jit(env.step)
+    act, step = jax.jit(partial(policy.act, Learnt(params))), jax.jit(env.step)
     carry, obs, start, env_state = actor.carry, actor.obs, actor.start, actor.env_state
     (rollout_key,) = jax.random.split(jax.random.key(1), 1)
     for t, key in enumerate(jax.random.split(rollout_key, PIECE)):
@@ -98,7 +98,7 @@ def test_actions_are_the_likeliest_or_as_likely_as_the_policy_says():
     network, packed = policy.network, pack(policy.network.parts, actor.obs)
     moment = apply(network, "see")(params, actor.carry, packed, actor.start, jax.random.key(0))
     logits = apply(network, "policy")(params, moment).logits
-    act = partial(policy.act, SimpleNamespace(params=params), actor.carry, actor.obs, actor.start)
+    act = partial(policy.act, Learnt(params), actor.carry, actor.obs, actor.start)
     many = jax.jit(jax.vmap(lambda key, greedy: act(key, greedy)[1], (0, None)))
     keys = jax.random.split(jax.random.key(1), 2000)
     np.testing.assert_array_equal(many(keys, True), np.broadcast_to(logits.argmax(-1), (2000, N)))
