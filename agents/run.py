@@ -129,7 +129,7 @@ def restore(experiment: Experiment, agent: Any, folder: RunFolder, resuming: boo
         console.print("there is no checkpoint yet; starting from the beginning")
         return first_state(experiment, agent)
     like = jax.eval_shape(lambda: first_state(experiment, agent))
-    like = saved(agent, like)
+    like = saved(agent, like) if resuming else lean(agent, like)
     part = has_spare(agent) and not resuming
     update, state, warnings = checkpoints.restore(like, part=part)
     warn(warnings)

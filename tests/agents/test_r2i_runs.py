@@ -15,6 +15,7 @@ from tiny_agents import TINY_R2I
 
 from agents.cli import main
 from agents.commands import evaluate, train
+from agents.player import load
 from agents.run import experiment_of, load_run, restore
 from agents.run import make_agent as agent_of
 from ssmrl.train.checkpoint import Checkpoints
@@ -119,6 +120,8 @@ def test_looking_at_a_run_takes_no_replay_into_memory(run, capsys, trained):
     for a, b in zip(*map(jax.tree.leaves, (state.params, alike.params)), strict=True):
         np.testing.assert_array_equal(a, b)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(agent.learnt(state)))
+    player = load(run)
+    assert player.act(player.initial_state(), jnp.zeros(1), True)[1] in (0, 1)
     assert main(["eval", str(run)]) == 0
     assert main(["render", str(run), "--max-steps", "2"]) == 0
     assert "warning" not in capsys.readouterr().out

@@ -69,6 +69,7 @@ REFUSED = {
     "--r2i.look state": "look.*'state'",
     "--memory.name transformer": "'transformer' has no state.*r2i.look=output",
     "--memory.name transformer --r2i.look full": "'transformer' has no state.*r2i.look=output",
+    "--memory.name mlp --r2i.look hidden": "'mlp' has no state.*r2i.look=output",
     "--memory.name bad.memories:No_scan": "has no scan",
     "--memory.name bad.memories:No_step": "has no step",
     "--memory.name bad.memories:No_initial_state": "has no initial_state",
