@@ -27,7 +27,7 @@ from ssmrl.train.config import parse_overrides, to_mapping
 from ssmrl.train.run_folder import RunFolder
 
 TINY = [
-    "--agent=r2i", "--memory.features=8", "--memory.num-layers=1", "--memory.state-size=8",
+    "--agent=r2i", "--memory.name=gru", "--memory.features=8",
     "--r2i.num-envs=4", "--r2i.num-steps=4", "--r2i.window=8", "--r2i.batch-size=2",
     "--r2i.train-ratio=1", "--r2i.replay-steps=64", "--r2i.num-starts=4", "--r2i.horizon=3",
     "--r2i.groups=4", "--r2i.classes=4", "--r2i.units=16", "--r2i.encoder-sizes=16",
@@ -135,7 +135,7 @@ def test_a_dream_sees_nothing_after_its_start(played):
     agent, state, episode = played
     dreams = dreams_of(agent, state, episode, seed=0)
     for step in (0, 2, 4):
-        observations = [x + (i == step) for i, x in enumerate(episode.observations)]
+        observations = [x + 10 * (i == step) for i, x in enumerate(episode.observations)]
         other = Episode(episode.pictures, observations, episode.actions, episode.rewards)
         for before, after in zip(dreams, dreams_of(agent, state, other, seed=0), strict=True):
             assert np.array_equal(before.rewards, after.rewards, equal_nan=True) == (
