@@ -15,6 +15,7 @@ from agents.r2i import R2I
 from ssmrl.errors import UsageError
 from ssmrl.train.chunk import Chunk, init_seeds
 from ssmrl.train.config import parse_overrides
+from ssmrl.world_model.behaviour import critic_of
 from ssmrl.world_model.parts import Image, Integers, OneHots
 
 TINY = [
@@ -25,7 +26,7 @@ S5 = ["--memory.name=s5", "--memory.num-layers=1", "--memory.state-size=4"]
 TRANSFORMER = ["--memory.name=transformer", "--memory.num-heads=2", "--memory.context=4"]
 ATTENTIVE = [*TRANSFORMER, "--memory.num-layers=1", "--r2i.look=output"]
 KINDS = {
-    "cues": [*S5, "--env.name=probes:Cue", "--r2i.compute-dtype=bfloat16"],
+    "cues": [*S5, "--env.name=probes:Cue", "--r2i.compute-dtype=bfloat16", "--r2i.slow-rate=1"],
     "factors": ["--memory.name=gru", "--env.name=probes:Factored", "--env.params.length=3"],
     "numbers": [*ATTENTIVE, "--env.name=probes:Continuous", "--env.params.length=3"],
     "pictures": ["--memory.name=mlp", "--memory.num-layers=1", "--env.name=probes:Tiles"],
@@ -59,6 +60,9 @@ def test_an_update(kind):
         assert not jnp.issubdtype(new.dtype, jnp.floating) or new.dtype == np.float32
     assert np.mean([(a != b).any() for a, b in leaves(state.params, after.params)]) > 0.7
     assert all((a == b).all() for a, b in leaves(update(state), (after, metrics)))
+    follows = [(a == b).all() for a, b in leaves(after.slow, critic_of(after.params))]
+    assert all(follows) == (agent.config.slow_rate == 1)
+    assert not all((a == b).all() for a, b in leaves(after.slow, state.slow))
     for name, mean in metrics.items():
         assert np.isfinite([mean.total, mean.count]).all(), name
         assert mean.count > 0 or name in ("episode_return", "episode_length")

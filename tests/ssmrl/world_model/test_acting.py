@@ -50,21 +50,29 @@ def assert_close(got, want):
         np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("returns", ["none", "trial", "inner"])
-def test_what_is_kept_of_a_rollout(returns):
+KINDS = {
+    "terminated": (5, CUE),
+    "truncated": (3, EnvConfig("probes:TimeLimit", {"length": 3})),
+    "trial": (8, EnvConfig("meta/Trial", {**TRIAL, "returns": "trial"})),
+    "inner": (8, EnvConfig("meta/Trial", {**TRIAL, "returns": "inner"})),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_kept_of_a_rollout(kind):
     """Returns end where episodes terminate; with inner returns also at inner ends of a trial."""
-    config, length = CUE, 5
-    if returns != "none":
-        config, length = EnvConfig("meta/Trial", {**TRIAL, "returns": returns}), 8
+    length, config = KINDS[kind]
     policy, env, params, actor = begin(config)
     kept, after = roll_out(policy, env, params, actor, PIECES)
     steps, totals = joined([steps for steps, *_ in kept]), joined([t for *_, t in kept])
     time = np.arange(PIECE * PIECES)
     column = lambda x: np.broadcast_to(x[:, None], (len(time), N))  # noqa: E731
     np.testing.assert_array_equal(steps.start, column(time % length == 0))
-    np.testing.assert_array_equal(steps.terminated, column(time % length == length - 1))
-    np.testing.assert_array_equal(steps.ended, steps.terminated)
-    inner = (time % 8 % 3 == 2) & (returns == "inner")
+    ended = time % length == length - 1
+    np.testing.assert_array_equal(steps.ended, column(ended))
+    np.testing.assert_array_equal(steps.truncated, column(ended & (kind == "truncated")))
+    np.testing.assert_array_equal(steps.terminated, column(ended & (kind != "truncated")))
+    inner = (time % 8 % 3 == 2) & (kind == "inner")
     np.testing.assert_array_equal(steps.return_ends, steps.terminated | column(inner))
     np.testing.assert_array_equal(totals["episode_length"], column(time % length + 1))
     np.testing.assert_array_equal(after.start, steps.ended[-1])
