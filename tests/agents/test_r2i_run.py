@@ -45,7 +45,7 @@ def run(tmp_path_factory):
     """Return the folder of a run of two seeds, in episodes of 5 steps."""
     path = tmp_path_factory.mktemp("r2i") / "run"
     words = ["--env.name=probes:Mixed", "--env.previous-reward", "--num-seeds=2"]
-    ends = ["--total-steps=32", "--eval-episodes=2", f"--run-dir={path}"]
+    ends = ["--total-steps=64", "--eval-episodes=2", f"--run-dir={path}"]
     assert main(["train", *TINY, *words, *ends]) == 0
     return path
 
