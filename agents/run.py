@@ -20,7 +20,7 @@ from ssmrl.foreign import foreign, is_foreign
 from ssmrl.train import sizes
 from ssmrl.train.checkpoint import Checkpoints
 from ssmrl.train.chunk import init_seeds
-from ssmrl.train.lean import has_spare, refill, saved, saves_all
+from ssmrl.train.lean import has_spare, lean, refill, saved, saves_all
 from ssmrl.train.run_folder import RunFolder
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
