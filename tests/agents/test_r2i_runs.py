@@ -123,7 +123,6 @@ def test_looking_at_a_run_takes_no_replay_into_memory(run, capsys, trained):
     player = load(run)
     assert player.act(player.initial_state(), jnp.zeros(1), True)[1] in (0, 1)
     assert main(["eval", str(run)]) == 0
-    assert main(["render", str(run), "--max-steps", "2"]) == 0
     assert "warning" not in capsys.readouterr().out
 
 
