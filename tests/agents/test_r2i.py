@@ -179,8 +179,7 @@ def test_a_policy_has_something_to_look_at():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_learns_in_earnest(seed):
+def test_learns_in_earnest(seed=0):
     """The first card of a deck, which is worth 1 to the end; at random -0.5, measured 0.97."""
     agent = R2I(load_experiment("r2i/quickstart", parse_overrides([f"--seed={seed}"])))
     state, _, broken = Chunk(agent, 1)(init_seeds(agent, seed, 1), agent.num_updates)
