@@ -179,11 +179,11 @@ def test_a_policy_has_something_to_look_at():
 
 
 @pytest.mark.slow
-def test_learns_in_earnest(seed=0):
+def test_learns_in_earnest():
     """The first card of a deck, which is worth 1 to the end; at random -0.5, measured 0.97."""
-    agent = R2I(load_experiment("r2i/quickstart", parse_overrides([f"--seed={seed}"])))
-    state, _, broken = Chunk(agent, 1)(init_seeds(agent, seed, 1), agent.num_updates)
+    agent = R2I(load_experiment("r2i/quickstart"))
+    state, _, broken = Chunk(agent, 1)(init_seeds(agent, 0, 1), agent.num_updates)
     assert broken == 0
-    greedy, _ = play_episodes(agent, state, [seed], 256, seed=0, max_steps=1_000)
+    greedy, _ = play_episodes(agent, state, [0], 256, seed=0, max_steps=1_000)
     assert greedy[1].finished.all()
     assert greedy[1].returns.mean() > 0.8
