@@ -84,7 +84,7 @@ def make(memory: str, length: int, small: bool, overrides: Sequence[str]) -> tup
     agent = make_agent(experiment)
     shapes = jax.eval_shape(agent.init, jax.random.key(0))
     actor = agent.policy.begin(agent.env, jax.random.key(1))
-    params = jax.jit(agent.policy.init)(jax.random.key(2), actor)
+    params = jax.jit(agent.policy.init)(jax.random.key(2), actor).params
     data = {"params": params, "actor": actor, "key": jax.random.key(3)}
     rest = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes.replace(**data))
     slow = jax.tree.map(jnp.copy, critic_of(params))  # apart, to be donated

@@ -232,7 +232,9 @@ def test_mistake(name, workplace, capsys):
 
 def test_unknown_config_names_the_nearest(capsys):
     assert main(["train", "quikstart"]) == 2
-    assert one_sentence(capsys).startswith("unknown config 'quikstart'; did you mean 'quickstart'?")
+    assert one_sentence(capsys).startswith(
+        "unknown config 'quikstart'; did you mean 'quickstart' or "
+    )
 
 
 def test_run_folder_that_exists_is_left_alone(finished, capsys):
