@@ -31,8 +31,8 @@ from agents.parts import make_environment
 from agents.r2i_config import Config, make_policy
 from ssmrl.rl.descent import clipped_laprop, warm_up
 from ssmrl.rl.normalise import PercentileScale, RewardUnit
+from ssmrl.rl.rollout import ActorState
 from ssmrl.train.metrics import Mean, Metrics
-from ssmrl.world_model.acting import ActorState
 from ssmrl.world_model.behaviour import behaviour_losses, critic_of, replay_value_loss, starts
 from ssmrl.world_model.model import Carry, Moment, carries_after
 from ssmrl.world_model.replay import Replay, Window
@@ -47,7 +47,7 @@ class TrainState(struct.PyTreeNode):
     unit: RewardUnit
     scale: PercentileScale  # of returns
     replay: Any  # a Replay; None where it is left out
-    actor: ActorState
+    actor: ActorState  # with a Carry as its memory state
     key: jax.Array
     update: jax.Array
 
@@ -96,7 +96,7 @@ class R2I:
         keys = jax.random.split(key, (c.num_prefilled, c.num_steps))
         rollout = partial(self.policy.rollout, env=self.env)
         steps = jax.eval_shape(rollout, state.params, actor=state.actor, keys=keys[0])[1]
-        state = state.replace(replay=Replay.empty(steps, state.actor.carry, c.capacity))
+        state = state.replace(replay=Replay.empty(steps, state.actor.memory_state, c.capacity))
         return jax.lax.scan(lambda s, k: (self.gather(s, k)[0], None), state, keys)[0]
 
     def lean(self, state: TrainState) -> TrainState:
@@ -136,7 +136,7 @@ class R2I:
 
     def gather(self, state: TrainState, keys: jax.Array) -> tuple[TrainState, Metrics]:
         """Act once per key; see ``collect``."""
-        before = state.actor.carry
+        before = state.actor.memory_state
         actor, steps, totals = self.policy.rollout(state.params, self.env, state.actor, keys)
         metrics = {name: Mean.of(x, steps.ended) for name, x in totals.items()}
         replay, unit = state.replay.add(steps, before), state.unit.update(steps.reward)

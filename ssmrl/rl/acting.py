@@ -46,9 +46,7 @@ class RecurrentPolicy:
 
     def begin(self, env: Any, key: jax.Array) -> ActorState:
         """Return where acting in a vectorised environment begins."""
-        obs, env_state = env.reset(key)
-        start = jnp.ones(env.num, bool)
-        return ActorState(env_state, obs, start, self.initial_memory(env.num))
+        return ActorState.begin(env, key, self.initial_memory(env.num))
 
     def init(self, key: jax.Array, actor: ActorState) -> Learnt:
         """Return first parameters, and the moments of nothing."""

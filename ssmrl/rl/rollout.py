@@ -16,6 +16,12 @@ class ActorState(struct.PyTreeNode):
     start: jax.Array  # obs is the first of an episode
     memory_state: Any  # before obs was seen
 
+    @classmethod
+    def begin(cls, env: Any, key: jax.Array, memory_state: Any) -> "ActorState":
+        """Return where acting in a vectorised environment begins, with the memory of nothing."""
+        obs, env_state = env.reset(key)
+        return cls(env_state, obs, jnp.ones(env.num, bool), memory_state)
+
 
 class Trajectory(struct.PyTreeNode):
     """One roll-out: leaves are [T, B, ...], but ``memory_state`` [B, ...] is that before step 0."""

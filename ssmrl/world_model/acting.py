@@ -7,19 +7,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from ssmrl.rl.rollout import ActorState
 from ssmrl.world_model.actor_critic import ImaginingActorCritic
 from ssmrl.world_model.imagination import imagine
 from ssmrl.world_model.model import Carry, Moment
 from ssmrl.world_model.parts import pack
-
-
-class ActorState(struct.PyTreeNode):
-    """Where acting stands; leaves are [B, ...]."""
-
-    env_state: Any
-    obs: jax.Array
-    start: jax.Array  # obs is the first of an episode
-    carry: Carry  # before obs is seen
 
 
 class Steps(struct.PyTreeNode):
@@ -69,14 +61,12 @@ class ModelPolicy:
 
     def begin(self, env: Any, key: jax.Array) -> ActorState:
         """Return where acting in a vectorised environment begins."""
-        obs, env_state = env.reset(key)
-        start = jnp.ones(env.num, bool)
-        return ActorState(env_state, obs, start, self.initial_memory(env.num))
+        return ActorState.begin(env, key, self.initial_memory(env.num))
 
     def init(self, key: jax.Array, actor: ActorState) -> Learnt:
         """Return first parameters."""
         packed = pack(self.network.parts, actor.obs)
-        return Learnt(self.network.init(key, actor.carry, packed, actor.start, key))
+        return Learnt(self.network.init(key, actor.memory_state, packed, actor.start, key))
 
     def act(
         self, learnt: HasParams, carry: Carry, obs: Any, start: Any, key: Any, greedy: Any
@@ -100,7 +90,9 @@ class ModelPolicy:
         def step(actor: ActorState, key: jax.Array) -> tuple[ActorState, Any]:
             key_act, key_env = jax.random.split(key)
             obs, start = pack(self.network.parts, actor.obs), actor.start
-            carry, action = self._act(params, actor.carry, obs, start, key_act, False, prepared)
+            carry, action = self._act(
+                params, actor.memory_state, obs, start, key_act, False, prepared
+            )
             seen, env_state, reward, terminated, truncated, info = env.step(
                 key_env, actor.env_state, action
             )

@@ -34,7 +34,7 @@ def roll_out(policy, env, params, actor, count):
     """Return what was kept of roll-outs, the carries before each, and where acting stands then."""
     rollout, kept = jax.jit(partial(policy.rollout, params, env)), []
     for key in jax.random.split(jax.random.key(1), count):
-        before = actor.carry
+        before = actor.memory_state
         actor, steps, totals = rollout(actor, jax.random.split(key, PIECE))
         kept.append((steps, before, totals))
     return kept, actor
@@ -87,7 +87,7 @@ def test_a_rollout_is_acting_and_stepping(memory):
     policy, env, params, actor = begin(memory=memory, likeliest=False)
     ((steps, *_),), after = roll_out(policy, env, params, actor, 1)
     act, step = jax.jit(partial(policy.act, Learnt(params))), jax.jit(env.step)
-    carry, obs, start, env_state = actor.carry, actor.obs, actor.start, actor.env_state
+    carry, obs, start, env_state = actor.memory_state, actor.obs, actor.start, actor.env_state
     (rollout_key,) = jax.random.split(jax.random.key(1), 1)
     for t, key in enumerate(jax.random.split(rollout_key, PIECE)):
         key_act, key_env = jax.random.split(key)
@@ -104,9 +104,11 @@ def test_a_rollout_is_acting_and_stepping(memory):
 def test_actions_are_the_likeliest_or_as_likely_as_the_policy_says():
     policy, _, params, actor = begin()
     network, packed = policy.network, pack(policy.network.parts, actor.obs)
-    moment = apply(network, "see")(params, actor.carry, packed, actor.start, jax.random.key(0))
+    moment = apply(network, "see")(
+        params, actor.memory_state, packed, actor.start, jax.random.key(0)
+    )
     logits = apply(network, "policy")(params, moment).logits
-    act = partial(policy.act, Learnt(params), actor.carry, actor.obs, actor.start)
+    act = partial(policy.act, Learnt(params), actor.memory_state, actor.obs, actor.start)
     many = jax.jit(jax.vmap(lambda key, greedy: act(key, greedy)[1], (0, None)))
     keys = jax.random.split(jax.random.key(1), 2000)
     np.testing.assert_array_equal(many(keys, True), np.broadcast_to(logits.argmax(-1), (2000, N)))
@@ -125,7 +127,7 @@ def test_learning_stands_where_acting_stood_and_mends_what_replay_holds(memory):
     policy, env, params, actor = begin(memory=memory)
     network = policy.network
     kept, after = roll_out(policy, env, params, actor, PIECES)
-    replay = Replay.empty(kept[0][0], actor.carry, PIECE * PIECES)
+    replay = Replay.empty(kept[0][0], actor.memory_state, PIECE * PIECES)
     for i, (steps, before, _) in enumerate(kept):
         spoilt = jax.tree.map(jnp.zeros_like, before) if i else before
         replay = replay.add(steps, spoilt)
