@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from envs.meta.mixture import Mixture
 from envs.meta.trial import Trial
 from envs.spaces import Space, encode, encoded_size
-from envs.wrappers.append import without_past
 from envs.wrappers.base import find
 from envs.wrappers.layout import (
     ImagePlace,
@@ -19,6 +18,7 @@ from envs.wrappers.layout import (
     image_place,
     observation_parts,
     parts_of_all,
+    without_past,
 )
 from envs.wrappers.transform import RescaleAction
 from ssmrl.world_model.parts import Part
@@ -111,7 +111,7 @@ class VectorEnv:
         return step(keys, state, action, self.params)
 
     def without_past(self, obs: jax.Array) -> jax.Array:
-        """Return observations [B, D] that tell no previous action or reward."""
+        """Return observations [B, D] as they would open an episode."""
         return without_past(self.env, self.params, obs)
 
     def encode_actions(self, action: jax.Array) -> jax.Array:
@@ -195,6 +195,12 @@ class MixedVectorEnv(VectorEnv):
         obs, states, rewards, *flags, infos = zip(*steps, strict=True)
         signals = map(jnp.concatenate, (_as_floats(rewards), *flags))
         return jnp.concatenate(obs), states, *signals, _shared(infos)
+
+    def without_past(self, obs: jax.Array) -> jax.Array:
+        """Return observations [B, D] as they would open an episode of each member."""
+        rows = self.groups.values()
+        groups = zip(self._groups, rows, strict=True)
+        return jnp.concatenate([env.without_past(obs[own]) for (_, env), own in groups])
 
 
 def vectorise(env: Any, params: Any, wrap: Callable[[Any], Any]) -> VectorEnv:

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 
 from envs.spaces import Box, Tuple, encode, encoded_size, encoded_space
 from envs.wrappers.base import Transition, Wrapper
-from envs.wrappers.transform import FlattenObservation
 from ssmrl.errors import UsageError
 
 
-class _Append(Wrapper, ABC):
+class Append(Wrapper, ABC):
     """Appends to a flat observation what the last step told; needs no state of its own.
 
     Raises ``UsageError`` while tracing where the observation is not a vector.
@@ -64,7 +63,7 @@ class _Append(Wrapper, ABC):
         )
 
 
-class PreviousAction(_Append):
+class PreviousAction(Append):
     """Appends the last action: one-hot, one-hots, or a flat vector; zeros at a start."""
 
     def appended_space(self, params: Any) -> Box:
@@ -81,7 +80,7 @@ class PreviousAction(_Append):
         return encode(self.env.action_space(params), action)
 
 
-class PreviousReward(_Append):
+class PreviousReward(Append):
     """Appends the last reward as one float; zero at a start."""
 
     def appended_space(self, params: Any) -> Box:
@@ -97,7 +96,7 @@ class PreviousReward(_Append):
         return jnp.asarray(reward, jnp.float32).reshape(1)
 
 
-class StartFlag(_Append):
+class StartFlag(Append):
     """Appends one float: 1 in the first observation of an episode, else 0."""
 
     def appended_space(self, params: Any) -> Box:
@@ -111,18 +110,3 @@ class StartFlag(_Append):
     def after_step(self, action: Any, reward: jax.Array, params: Any) -> jax.Array:
         """Return a zero [1]."""
         return jnp.zeros(1)
-
-
-def without_past(env: Any, params: Any, obs: jax.Array) -> jax.Array:
-    """Return observations [..., D] with all that was appended as it is at an episode's start.
-
-    That is what the wrappers of this file around ``env`` append above ``FlattenObservation``.
-    """
-    end = obs.shape[-1]
-    while isinstance(env, Wrapper) and not isinstance(env, FlattenObservation):
-        if isinstance(env, _Append):
-            appended = env.at_start(params)
-            obs = obs.at[..., end - appended.size : end].set(appended)
-            end -= appended.size
-        env = env.env
-    return obs

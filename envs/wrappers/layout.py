@@ -18,8 +18,9 @@ from envs.spaces import (
     leaves,
     two_sided,
 )
-from envs.wrappers.append import PreviousAction, PreviousReward, StartFlag
+from envs.wrappers.append import Append, PreviousAction, PreviousReward, StartFlag
 from envs.wrappers.base import Wrapper, find
+from envs.wrappers.pad import PadObservation
 from envs.wrappers.transform import FlattenObservation, RescaleAction, is_continuous
 from ssmrl.errors import UsageError
 from ssmrl.world_model.parts import Image, Integers, Numbers, OneHots, Part, total_size
@@ -64,7 +65,7 @@ def observation_parts(env: Any, params: Any) -> tuple[Part, ...]:
         return *observation_parts(env.env, params), *_appended_parts(env, params)
     if isinstance(env, FlattenObservation):
         return _flattened_parts(env.env, params)
-    if isinstance(env, Wrapper) and type(env).observation_space is Wrapper.observation_space:
+    if isinstance(env, Wrapper) and _sees_as_inner(env):
         return observation_parts(env.env, params)
     space = env.observation_space(params)
     if isinstance(space, Box) and len(space.shape) == 1:
@@ -85,6 +86,26 @@ def parts_of_all(members: list[tuple[Part, ...]]) -> tuple[Part, ...]:
             return Numbers(rest), *common
         common = last[0], *common
     return common
+
+
+def without_past(env: Any, params: Any, obs: jax.Array) -> jax.Array:
+    """Return flat observations [..., D] of ``env`` as they would open an episode.
+
+    That is: with all that ``Append`` wrappers append as it is at a start, and in trials the flag of
+    inner episodes down.
+    """
+    end = obs.shape[-1]
+    while isinstance(env, Wrapper):
+        if isinstance(env, Append):
+            appended = env.at_start(params)
+            obs = obs.at[..., end - appended.size : end].set(appended)
+            end -= appended.size
+        elif isinstance(env, FlattenObservation) and _has_flag(env.env, params):
+            return obs.at[..., 0].set(0)
+        elif not (_sees_as_inner(env) or isinstance(env, FlattenObservation | PadObservation)):
+            break
+        env = env.env
+    return obs
 
 
 def describe_observations(env: Any, params: Any) -> str:
@@ -124,10 +145,20 @@ def _flattened_parts(env: Any, params: Any) -> tuple[Part, ...]:
     space = env.observation_space(params)
     obs = jax.eval_shape(lambda key: env.reset(key, params)[0], jax.random.key(0))
     first: tuple[Part, ...] = ()
-    if find(env, Trial) and isinstance(space, Dict) and "episode_done" in space.spaces:
+    if _has_flag(env, params):
         space, obs, first = space.spaces["observation"], obs["observation"], (FLAG,)
     found = [_parts(part, value.dtype) for part, value in leaves(space, obs)]
     return first + tuple(chain(*found))
+
+
+def _sees_as_inner(env: Wrapper) -> bool:
+    return type(env).observation_space is Wrapper.observation_space
+
+
+def _has_flag(env: Any, params: Any) -> bool:
+    """Return whether the first that observations of ``env`` tell is that an inner one ended."""
+    space = env.observation_space(params)
+    return bool(find(env, Trial)) and isinstance(space, Dict) and "episode_done" in space.spaces
 
 
 def _parts(space: Space, dtype: Any) -> tuple[Part, ...]:

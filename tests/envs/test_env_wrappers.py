@@ -1,6 +1,7 @@
 """Wrappers on an environment of three steps: what the auto-reset lets through, and what not."""
 
 import copy
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from tiny_env import Echo, Tiny, TinyParams
 
 import envs
 from envs.spaces import Box, Dict, Discrete, MultiDiscrete
-from envs.vector import VectorEnv
+from envs.vector import VectorEnv, vectorise
 from envs.wrappers import (
     EpisodeStatistics,
     FlattenObservation,
@@ -242,3 +243,25 @@ def test_what_was_appended_can_be_taken_back_to_a_start():
     assert (later[:, 4:] != first[:, 4:]).any(axis=1).all()
     expected = jnp.concatenate([later[:, :4], first[:, 4:]], axis=1)
     np.testing.assert_array_equal(vector.without_past(later), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("meta/BernoulliBandit", {}), ("meta/ClassicControl", {"max_steps": 4})],
+)
+def test_an_inner_episode_can_look_like_the_first_of_its_trial(name, settings):
+    env, params = envs.make(name, **settings)
+    wrap = partial(envs.wrap, previous_action=True, previous_reward=True)
+    vector = vectorise(env, params, wrap).with_num(8)
+    first, state = vector.reset(jax.random.key(0))
+    step = jax.jit(vector.step)
+    for key in jax.random.split(jax.random.key(1), 4):
+        obs, state, *_, info = step(key, state, vector.sample_actions(key))
+    assert info["episode_done"].all()
+    size = envs.spaces.encoded_size(env.observation_space(params))  # without what was appended
+    assert (obs[:, 0] == 1).all()
+    assert (obs[:, size:] != first[:, size:]).any(axis=1).all()
+    wiped = vector.without_past(obs)
+    np.testing.assert_array_equal(wiped[:, 0], first[:, 0])
+    np.testing.assert_array_equal(wiped[:, 1:size], obs[:, 1:size])
+    np.testing.assert_array_equal(wiped[:, size:], first[:, size:])
