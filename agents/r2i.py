@@ -13,7 +13,8 @@ all of it inside one jitted program. One update is:
         put the memory's states of now back into the replay
 
 The replay holds the memory's state before each roll-out, and windows begin at roll-outs, so that a
-window in the middle of an episode begins with true context, of a model not much older.
+window in the middle of an episode begins with true context, of a model not much older (as released,
+Recall to Imagine begins from nothing: ``r2i.stored_states=False``).
 Run it with ``ssmrl train r2i/quickstart`` or ``python -m agents.r2i``.
 """
 
@@ -175,7 +176,8 @@ class R2I:
         c, d, network = self.config, window.data, self.network
         key_observe, key_starts, key_imagine = jax.random.split(key, 3)
         action, reward = self.policy.encode(d.action), state.unit(d.reward)
-        seen = (window.carry, d.obs, action, d.start, key_observe, self.every)
+        carry = window.carry if c.stored_states else self.initial_memory(c.batch_size)
+        seen = (carry, d.obs, action, d.start, key_observe, self.every)
         _, observed = network.apply(params, *seen, method="observe")
         happened = (d.obs, action, reward, d.return_ends)
         model = network.apply(params, observed, *happened, c.free_nats, method="losses")

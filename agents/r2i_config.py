@@ -41,6 +41,7 @@ class Config:
     train_ratio: float = 64  # replayed steps for each step acted
     batch_size: int = 16  # windows in a gradient step
     window: int = 256  # steps of a window
+    stored_states: bool = True  # windows begin at what acting stood at; else from nothing
     replay_steps: int = 1_048_576  # that the replay holds, of all environments together
     prefill: int = 0  # of total_steps, those before learning; a window of each environment at least
     checkpoint_replay: bool = True  # or smaller checkpoints, and resumes that begin a new replay

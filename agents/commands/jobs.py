@@ -13,15 +13,15 @@ from typing import IO, Any
 from agents.run import console
 from ssmrl.train.config import check_within
 
-SHARED = 0.7  # of a GPU's memory; CUDA graphs need the rest
+SHARED = 0.5  # of a GPU's memory; CUDA graphs need the rest
 
 
 def run_jobs(arguments: Sequence[str], jobs: int) -> int:
     """Run ``ssmrl ARGUMENTS`` as ``jobs`` processes, and show what they print by number.
 
     While one compiles, another trains. They are dealt out to the GPUs, those that
-    CUDA_VISIBLE_DEVICES names or else all; each may take its share of a GPU's memory, unless
-    XLA_PYTHON_CLIENT_MEM_FRACTION says otherwise. Returns the largest exit status, 130 where a
+    CUDA_VISIBLE_DEVICES names or else all; each may take up to its share of a GPU's memory as it
+    needs it, unless XLA_PYTHON_CLIENT_MEM_FRACTION or _PREALLOCATE say otherwise. Returns the largest exit status, 130 where a
     person stopped them: that goes to all, and they are waited for. Raises ``UsageError`` for a
     number of jobs that is none.
     """
@@ -47,7 +47,8 @@ def run_jobs(arguments: Sequence[str], jobs: int) -> int:
 def environments(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
     """Return the environment of each process: its GPU, and its share of that one's memory."""
     share = SHARED / -(-jobs // max(len(gpus), 1))
-    common = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{share:.3f}"} | os.environ
+    memory = {"MEM_FRACTION": f"{share:.3f}", "PREALLOCATE": "false"}
+    common = {f"XLA_PYTHON_CLIENT_{name}": value for name, value in memory.items()} | os.environ
     gpu_of = itertools.cycle([{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus] or [{}])
     return [common | gpu for gpu in itertools.islice(gpu_of, jobs)]
 

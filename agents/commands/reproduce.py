@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from agents.commands import evaluate, train
 from agents.estimate import ONCE, Paces
 from agents.experiment import Experiment
@@ -159,7 +161,8 @@ def _train_cells(job: Job, deadline: float | None, reserve: float, failed: list[
             failed.append(cell.name)
             console.print(f"failed: {error}")
             outcome = None
-        gc.collect()  # what a failed cell left on the device
+        jax.clear_caches()  # CUDA graphs of a cell that is over hold gigabytes outside of JAX's share
+        gc.collect()
         begun |= outcome is not None
         if outcome == 130 and (deadline is None or time.monotonic() < deadline):
             return 130

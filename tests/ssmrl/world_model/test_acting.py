@@ -97,7 +97,7 @@ def test_a_rollout_is_acting_and_stepping(memory):
         np.testing.assert_array_equal(carry.start, start)
         obs, env_state, _, terminated, truncated, _ = step(key_env, env_state, action)
         start = terminated | truncated
-    assert_close(carry, after.carry)
+    assert_close(carry, after.memory_state)
     assert carry.latent.dtype == jnp.uint8
 
 
@@ -144,7 +144,7 @@ def test_learning_stands_where_acting_stood_and_mends_what_replay_holds(memory):
         return carries_after(network.latents, observed, action, d.start, PIECE, PIECE)
 
     carries = look_again(window)
-    stood = [before for _, before, _ in kept[1:]] + [after.carry]
+    stood = [before for _, before, _ in kept[1:]] + [after.memory_state]
     expected = jax.tree.map(lambda *x: np.stack(x)[:, window.stream], *stood)
     assert_close(carries, expected)
     assert_close(
