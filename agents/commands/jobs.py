@@ -21,9 +21,9 @@ def run_jobs(arguments: Sequence[str], jobs: int) -> int:
 
     While one compiles, another trains. They are dealt out to the GPUs, those that
     CUDA_VISIBLE_DEVICES names or else all; each may take up to its share of a GPU's memory as it
-    needs it, unless XLA_PYTHON_CLIENT_MEM_FRACTION or _PREALLOCATE say otherwise. Returns the largest exit status, 130 where a
-    person stopped them: that goes to all, and they are waited for. Raises ``UsageError`` for a
-    number of jobs that is none.
+    needs it, unless XLA_PYTHON_CLIENT_MEM_FRACTION or _PREALLOCATE say otherwise. Returns the
+    largest exit status, 130 where a person stopped them: that goes to all, and they are waited
+    for. Raises ``UsageError`` for a number of jobs that is none.
     """
     check_within("--jobs", jobs, least=1)
     line = [sys.executable, "-m", "agents.cli", *arguments]
