@@ -34,7 +34,7 @@ from ssmrl.rl.descent import clipped_laprop, warm_up
 from ssmrl.rl.normalise import PercentileScale, RewardUnit
 from ssmrl.rl.rollout import ActorState
 from ssmrl.train.metrics import Mean, Metrics
-from ssmrl.world_model.behaviour import behaviour_losses, critic_of, replay_value_loss, starts
+from ssmrl.world_model.behaviour import behaviour_losses, critic_of, replay_value, starts
 from ssmrl.world_model.model import Carry, Moment, carries_after
 from ssmrl.world_model.replay import Replay, Window
 
@@ -189,11 +189,13 @@ class R2I:
         scale, behaviour = behaviour_losses(
             *critics, state.scale, imagined, *returns, c.entropy_coefficient, c.slow_coefficient
         )
-        replayed = jnp.zeros(())
+        replay_value_loss = replayed_return = jnp.zeros(())
         if self.every == 1 or network.look == "output":  # else states to look at are not known
             moments = Moment(observed.states, observed.y, observed.latent, d.start)
             ends = (reward, d.return_ends, d.truncated)
-            replayed = replay_value_loss(*critics, moments, *ends, *returns, c.slow_coefficient)
+            replay_value_loss, replayed_return = replay_value(
+                *critics, moments, *ends, *returns, c.slow_coefficient
+            )
         loss = (
             model["observation"].mean()
             + c.dynamics_coefficient * model["dynamics"].mean()
@@ -202,11 +204,12 @@ class R2I:
             + model["continuation"].mean()
             + behaviour["policy_loss"].mean()
             + behaviour["value_loss"].mean()
-            + c.replay_value_coefficient * replayed.mean()
+            + c.replay_value_coefficient * replay_value_loss.mean()
         )
         parts = {f"model_{name}_loss": part for name, part in model.items()}
-        parts |= {"loss": loss, "replay_value_loss": replayed, **behaviour}
-        for name in ("imagined_return", "imagined_reward"):
+        parts |= {"loss": loss, "replay_value_loss": replay_value_loss, **behaviour}
+        parts |= {"replayed_return": replayed_return, "replayed_reward": d.reward}
+        for name in ("imagined_return", "imagined_reward", "replayed_return"):
             parts[name] *= state.unit.size  # as the environment pays
         carries = carries_after(network.latents, observed, action, d.start, self.every, c.num_steps)
         return loss, (carries, scale, {name: Mean.of(part) for name, part in parts.items()})

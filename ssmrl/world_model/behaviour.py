@@ -82,7 +82,7 @@ def behaviour_losses(
     }
 
 
-def replay_value_loss(
+def replay_value(
     network: Any,
     params: Any,
     slow: Any,
@@ -93,8 +93,8 @@ def replay_value_loss(
     gamma: float | jax.Array,
     lambda_: float | jax.Array,
     slow_coefficient: float | jax.Array,
-) -> jax.Array:
-    """Return the critic's loss on the returns of replayed moments [T, B] themselves: [T - 1, B].
+) -> tuple[jax.Array, jax.Array]:
+    """Return the critic's loss on replayed moments [T, B], and their returns: [T - 1, B] each.
 
     Arguments are as in ``behaviour_losses``; of rewards after ``return_ends`` none counts before.
     Nothing is learnt where a time limit cut an episode off, since what would have come is not
@@ -111,7 +111,7 @@ def replay_value_loss(
     returns = lambda_returns(reward, discount, value[1:], lambda_)
     slow_logits: Any = network.apply(with_critic(params, slow), moments, method="value")
     loss = _value_loss(network, logits[:-1], returns, slow_logits[:-1], slow_coefficient)
-    return jnp.where(cut, 0.0, loss)
+    return jnp.where(cut, 0.0, loss), returns
 
 
 def critic_of(params: Any) -> Any:

@@ -131,7 +131,9 @@ def test_rows_tell_what_was_lost_dreamt_and_paid(run):
     row = RunFolder(run).read_rows()[-1]
     model = ("observation", "dynamics", "representation", "reward", "continuation")
     behaviour = ("policy_loss", "value_loss", "replay_value_loss", "entropy")
-    dreams = ("imagined_return", "imagined_reward")
+    dreams = [
+        f"{kind}_{what}" for kind in ("imagined", "replayed") for what in ("return", "reward")
+    ]
     real = ("episode_return_mean", "episode_length_mean", "episodes")
     shares = ("share_acting", "share_learning", "share_host")
     losses = ("loss", "grad_norm", *(f"model_{name}_loss" for name in model), *behaviour)
@@ -187,7 +189,7 @@ def test_dreams_are_told_as_the_environment_pays(run, trained):
         unit = state.unit.replace(square=jnp.float32(square), count=jnp.ones_like(state.unit.count))
         copy = jax.tree.map(jnp.copy, state.replace(params=params, unit=unit))  # it is donated
         told.append(trained[1](copy, 1)[1])
-    for name in ("imagined_return", "imagined_reward"):
+    for name in ("imagined_return", "imagined_reward", "replayed_return"):
         small, large = (float(metrics[name].total) for metrics in told)
         assert abs(small) > 1
         assert large == pytest.approx(10 * small, rel=1e-4)

@@ -14,7 +14,7 @@ from ssmrl.world_model.acting import ModelPolicy
 from ssmrl.world_model.behaviour import (
     behaviour_losses,
     critic_of,
-    replay_value_loss,
+    replay_value,
     starts,
     with_critic,
 )
@@ -129,13 +129,13 @@ def replayed(seed: int = 0):
     )
 
 
-replayed_loss = jax.jit(partial(replay_value_loss, NETWORK))
+replayed_value = jax.jit(partial(replay_value, NETWORK))
 NUMBERS = GAMMA, LAMBDA, SLOW
 
 
 def test_losses_of_replayed_values_by_hand():
     moments, reward, ends, truncated = replayed()
-    found = replayed_loss(PARAMS, SLOW_CRITIC, moments, reward, ends, truncated, *NUMBERS)
+    found, told = replayed_value(PARAMS, SLOW_CRITIC, moments, reward, ends, truncated, *NUMBERS)
     logits = apply(NETWORK, "value")(PARAMS, moments)
     value, returns = mean_of(logits), np.zeros((T - 1, B))
     for b in range(B):
@@ -149,6 +149,7 @@ def test_losses_of_replayed_values_by_hand():
     slow_logits = apply(NETWORK, "value")(with_critic(PARAMS, SLOW_CRITIC), moments)
     expected = value_losses(logits[:-1], slow_logits[:-1], returns)
     expected[CUT] = 0
+    np.testing.assert_allclose(told, returns, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     assert (expected == 0).sum() == 1
 
@@ -156,14 +157,14 @@ def test_losses_of_replayed_values_by_hand():
 def test_the_next_episode_tells_the_critic_nothing_of_the_last():
     """Not where a return ends, nor where a time limit cut it off."""
     moments, reward, ends, truncated = replayed()
-    run = partial(replayed_loss, PARAMS, SLOW_CRITIC)
-    found = run(moments, reward, ends, truncated, *NUMBERS)
+    run = partial(replayed_value, PARAMS, SLOW_CRITIC)
+    found, _ = run(moments, reward, ends, truncated, *NUMBERS)
     since = np.arange(T)[:, None] > [TERMINATED[0], CUT[0], BOTH[0]]
     others, other_reward, *_ = replayed(seed=1)
     mask = lambda x: since.reshape(since.shape + (1,) * (x.ndim - 2))  # noqa: E731
     moments = jax.tree.map(lambda a, b: np.where(mask(a), b, a), moments, others)
     reward = np.where(since, other_reward, reward)
-    changed = run(moments, reward, ends, truncated, *NUMBERS)
+    changed, _ = run(moments, reward, ends, truncated, *NUMBERS)
     np.testing.assert_array_equal(changed[~since[:-1]], found[~since[:-1]])
     assert (changed != found)[since[:-1]].all()
 
@@ -184,7 +185,7 @@ def slopes():
         critics = NETWORK, params, slow
         numbers = GAMMA, LAMBDA, ENTROPY, SLOW
         _, dreamt = behaviour_losses(*critics, PercentileScale.init(), imagined, *numbers)
-        value_loss = replay_value_loss(*critics, moments, reward, ends, truncated, *NUMBERS)
+        value_loss, _ = replay_value(*critics, moments, reward, ends, truncated, *NUMBERS)
         sums = dreamt["policy_loss"], dreamt["value_loss"], value_loss
         return jnp.stack([x.sum() for x in sums])
 
