@@ -71,9 +71,9 @@ class ModelPolicy:
     def act(
         self, learnt: HasParams, carry: Carry, obs: Any, start: Any, key: Any, greedy: Any
     ) -> tuple[Carry, jax.Array]:
-        """Return what stands after acting, and actions [B]: the likeliest, or drawn with ``key``.
+        """Return what stands after acting, and actions [B].
 
-        Latents are drawn with it in either case.
+        Latents and actions are the likeliest, or drawn with ``key``.
         """
         packed = pack(self.network.parts, obs)
         return self._act(learnt.params, carry, packed, start, key, greedy, {})
@@ -136,7 +136,7 @@ class ModelPolicy:
         prepared: Any,
     ) -> tuple[Carry, jax.Array]:
         key_latent, key_action = jax.random.split(key)
-        seen = (carry, packed, start, key_latent)
+        seen = (carry, packed, start, key_latent, greedy)
         moment: Any = self.network.apply(params, *seen, method="see", **prepared)
         policy: Any = self.network.apply(params, moment, method="policy")
         action = jnp.where(greedy, policy.mode(), policy.sample(seed=key_action))

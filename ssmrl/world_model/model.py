@@ -141,12 +141,16 @@ class WorldModel(nn.Module):
         packed_B: tuple[jax.Array, ...],
         start_B: jax.Array,
         key: jax.Array,
+        greedy: bool | jax.Array = False,
         **prepared: Any,
     ) -> Moment:
-        """Take in one observation, as ``observe`` does, and draw its latent."""
+        """Take in one observation, as ``observe`` does; draw its latent, or take the likeliest."""
         before = self.latents.one_hots(carry.latent), carry.action, carry.start
         state, y = self._step(carry.memory_state, before, start_B, prepared)
-        return Moment(state, y, self.latents.sample(key, self.posterior(packed_B)), start_B)
+        log_probs = self.posterior(packed_B)
+        drawn = self.latents.sample(key, log_probs)
+        latent = jnp.where(greedy, self.latents.mode(log_probs), drawn)
+        return Moment(state, y, latent, start_B)
 
     def imagine(self, moment: Moment, action: jax.Array, key: jax.Array, **prepared: Any) -> Moment:
         """Return where an action [*, A] leads by the prior, nothing being seen."""

@@ -117,6 +117,18 @@ def test_actions_are_the_likeliest_or_as_likely_as_the_policy_says():
     assert not np.any(shares % 1 == 0)
 
 
+def test_greedy_acting_takes_the_likeliest_latents():
+    policy, _, params, actor = begin(likeliest=False)
+    act = jax.jit(partial(policy.act, Learnt(params), actor.memory_state, actor.obs, actor.start))
+    packed = pack(policy.network.parts, actor.obs)
+    log_probs = apply(policy.network, "posterior")(params, packed)
+    greedy = [act(key, True)[0].latent for key in jax.random.split(jax.random.key(0), 2)]
+    for latent in greedy:
+        np.testing.assert_array_equal(latent, log_probs.argmax(-1))
+    drawn = [act(key, False)[0].latent for key in jax.random.split(jax.random.key(0), 2)]
+    assert np.any(drawn[0] != drawn[1])
+
+
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_learning_stands_where_acting_stood_and_mends_what_replay_holds(memory):
     """Carries within a window are those of the roll-outs, to which all pieces of a window lead.
