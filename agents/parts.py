@@ -76,12 +76,15 @@ def wrap_as_configured(env: Any, config: EnvConfig) -> envs.Wrapper:
     )
 
 
-def action_head(space: spaces.Space) -> nn.Module:
-    """Return the head that draws actions of ``space``; Boxes of actions must be vectors."""
+def action_head(space: spaces.Space, unimix: float = 0.0) -> nn.Module:
+    """Return the head that draws actions of ``space``; Boxes of actions must be vectors.
+
+    ``unimix`` is the share of the uniform distribution in discrete ones.
+    """
     if isinstance(space, spaces.Discrete):
-        return CategoricalHead(space.n)
+        return CategoricalHead(space.n, unimix)
     if isinstance(space, spaces.MultiDiscrete):
-        return FactoredHead(tuple(int(n) for n in space.nvec))
+        return FactoredHead(tuple(int(n) for n in space.nvec), unimix)
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return GaussianHead(space.shape[0])
     raise UsageError(

@@ -62,6 +62,7 @@ class Config:
     look: Look = "gated"  # what the policy sees beside the latent: output, hidden, full, gated
     groups: int = 32  # one-hots of a latent
     classes: int = 32  # classes of each
+    unimix: float = 0.01  # share of the uniform distribution in latents and discrete actions
     units: int = 256  # of the layers around the memory
     encoder_sizes: tuple[int, ...] = (256,)  # layers from observations to latents
     decoder_sizes: tuple[int, ...] = (256,)  # layers from moments to observations
@@ -77,6 +78,9 @@ class Config:
         weights = ("entropy", "dynamics", "representation", "replay_value", "slow")
         check_not_negative("r2i.", self, *(f"{name}_coefficient" for name in weights))
         check_not_negative("r2i.", self, "free_nats", "warm_up", "prefill")
+        check_not_negative("r2i.", self, "unimix")
+        if self.unimix >= 1:
+            raise UsageError(f"r2i.unimix must be below 1, not {self.unimix}")
         if self.classes < 2:
             raise UsageError(f"r2i.classes must be at least 2, not {self.classes}")
         acted = "r2i.num_envs x r2i.num_steps"
@@ -162,8 +166,8 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> ModelPolicy:
         memory=remembering,
         parts=env.observation_parts,
         action_size=env.encoded_action_size,
-        action_head=action_head(env.action_space),
-        latents=Latents(c.groups, c.classes),
+        action_head=action_head(env.action_space, c.unimix),
+        latents=Latents(c.groups, c.classes, c.unimix),
         look=c.look,
         units=c.units,
         encoder_sizes=c.encoder_sizes,

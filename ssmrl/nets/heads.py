@@ -7,31 +7,42 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ssmrl.nets.categorical import Categorical
+from ssmrl.nets.categorical import Categorical, with_uniform
 from ssmrl.nets.factored import factored_logits, factored_size
 
 _INIT = nn.initializers.orthogonal(0.01)  # nearly uniform at first, so that all actions are tried
 
 
 class CategoricalHead(nn.Module):
-    """One of ``num_actions``: [..., F] -> distribution over int32 [...]."""
+    """One of ``num_actions``: [..., F] -> distribution over int32 [...].
+
+    ``unimix`` is the share of the uniform distribution in it, so that no action is ever given up.
+    """
 
     num_actions: int
+    unimix: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
-        return Categorical(logits=nn.Dense(self.num_actions, kernel_init=_INIT)(x))
+        logits = nn.Dense(self.num_actions, kernel_init=_INIT)(x)
+        return Categorical(logits=with_uniform(logits, self.unimix) if self.unimix else logits)
 
 
 class FactoredHead(nn.Module):
-    """One of ``nvec[k]`` for each k, independently: [..., F] -> over int32 [..., len(nvec)]."""
+    """One of ``nvec[k]`` for each k, independently: [..., F] -> over int32 [..., len(nvec)].
+
+    ``unimix`` as in ``CategoricalHead``, of each.
+    """
 
     nvec: Sequence[int]
+    unimix: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
         logits = nn.Dense(factored_size(self.nvec), kernel_init=_INIT)(x)
         logits = factored_logits(logits, self.nvec)
+        if self.unimix:
+            logits = with_uniform(logits, self.unimix, self.nvec)
         return distrax.Independent(Categorical(logits=logits), 1)
 
 

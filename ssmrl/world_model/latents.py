@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ssmrl.nets.categorical import with_uniform
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -39,12 +41,7 @@ class Latents:
 
     def log_probs(self, outputs: jax.Array) -> jax.Array:
         """Return log((1 - unimix) softmax + unimix / C): [..., G * C] to float32 [..., G, C]."""
-        logits = self._grouped(outputs.astype(jnp.float32))
-        log_probs = jax.nn.log_softmax(logits)
-        if self.unimix == 0:
-            return log_probs
-        uniform = np.float32(np.log(self.unimix / self.classes))
-        return jnp.logaddexp(log_probs + np.float32(np.log1p(-self.unimix)), uniform)
+        return with_uniform(self._grouped(outputs), self.unimix)
 
     def sample(self, key: jax.Array, log_probs: jax.Array) -> jax.Array:
         """Return drawn one-hots [..., G * C], whose gradient is that of their probabilities.

@@ -50,3 +50,19 @@ def test_gaussian_entropy_has_a_gradient_through_the_deviation_alone():
     grads = jax.grad(lambda p: head.apply(p, X).entropy().mean())(params)["params"]
     np.testing.assert_allclose(grads["log_deviation"], [1, 1], rtol=1e-5)
     np.testing.assert_array_equal(grads["Dense_0"]["kernel"], 0)
+
+
+@pytest.mark.parametrize("head", [CategoricalHead, FactoredHead])
+def test_no_action_is_given_up(head):
+    """Whatever the features say; 3 % are shared by all actions that there are."""
+    sizes = 4 if head is CategoricalHead else (2, 5)
+    mixed = head(sizes, unimix=0.03)
+    params = mixed.init(jax.random.key(1), X)
+    policy, plain = mixed.apply(params, 1e5 * X), head(sizes).apply(params, 1e5 * X)
+    if head is FactoredHead:
+        policy, plain = policy.distribution, plain.distribution
+    uniform = np.array([[1, 1, 0, 0, 0], [0.4] * 5]) / 2 if head is FactoredHead else 0.25
+    np.testing.assert_allclose(
+        policy.probs, 0.97 * np.asarray(plain.probs) + 0.03 * uniform, atol=1e-6
+    )
+    assert np.min(plain.probs[np.broadcast_to(uniform, plain.probs.shape) > 0]) == 0
