@@ -13,7 +13,7 @@ from typing import IO, Any
 from agents.run import console
 from ssmrl.train.config import check_within
 
-SHARED = 0.5  # of a GPU's memory; CUDA graphs need the rest
+SHARED = 0.7  # of a GPU's memory; CUDA graphs need the rest
 
 
 def run_jobs(arguments: Sequence[str], jobs: int) -> int:

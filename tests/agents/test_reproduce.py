@@ -176,7 +176,7 @@ def test_jobs_are_dealt_out_to_the_gpus(monkeypatch):
     monkeypatch.delenv(fraction, raising=False)
     dealt = environments(5, ["0", "3"])
     assert [e["CUDA_VISIBLE_DEVICES"] for e in dealt] == ["0", "3", "0", "3", "0"]
-    assert {e[fraction] for e in dealt} == {"0.167"}  # at most three share one
+    assert {e[fraction] for e in dealt} == {"0.233"}  # at most three share one
     monkeypatch.setenv(fraction, ".5")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert [e[fraction] for e in environments(2, [])] == [".5", ".5"]
