@@ -3,8 +3,9 @@
     python -m benchmarks.world_model [--only lengths parts] [-- --OPTION VALUE ...]
 
 Options after ``--`` are those of ``ssmrl train``. Writes world-model-lengths and world-model-parts,
-.json and .md each. A step is 4,096 replayed steps at any length; memory, latents and layers are of
-the size that Samsami et al. 2024 use for POPGym, 12.7 million parameters there.
+.json and .md each. A step is of four windows. Memory (512 features, 128 complex states, 3 layers)
+and latents are of the size that Samsami et al. 2024 use for POPGym, and the heads wide enough for as
+many parameters as they have there, 12.7 million.
 """
 
 import sys
@@ -25,13 +26,13 @@ from ssmrl.train.config import parse_overrides
 from ssmrl.train.sizes import bytes_of
 from ssmrl.world_model.behaviour import critic_of, starts
 
-TOKENS = 4096
+BATCH = 4  # windows
 LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 SIZES = [
     "--r2i.num-envs=16", "--r2i.num-steps=16", "--r2i.groups=32", "--r2i.classes=32",
     "--r2i.units=512", "--r2i.encoder-sizes=512", "--r2i.decoder-sizes=512",
-    "--r2i.head-sizes", "512", "512", "--r2i.policy-sizes", "512", "512",
-    "--memory.features=720", "--memory.state-size=256", "--memory.num-layers=3",
+    "--r2i.head-sizes", "1024", "512", "--r2i.policy-sizes", "512", "512",
+    "--memory.features=512", "--memory.state-size=256", "--memory.num-layers=3",
     "--r2i.num-starts=128", "--r2i.horizon=15", "--r2i.replay-steps=131072",
 ]  # fmt: skip
 SMALL = [
@@ -74,12 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make(memory: str, length: int, small: bool, overrides: Sequence[str]) -> tuple[Any, Any]:
     """Return the agent, and a state whose replay holds nothing but counts as full."""
-    batch = (32 if small else TOKENS) // length
-    own = [*(SMALL if small else SIZES), f"--r2i.window={length}", f"--r2i.batch-size={batch}"]
+    own = [*(SMALL if small else SIZES), f"--r2i.window={length}", f"--r2i.batch-size={BATCH}"]
     own += [f"--memory.name={memory}"]
     if memory != "s5":
         own = [o for o in own if not o.startswith("--memory.state-size")]
-    own += [f"--r2i.train-ratio={batch * length / (16 if small else 256)}"]  # one step in an update
+    own += [f"--r2i.train-ratio={BATCH * length / (16 if small else 256)}"]  # one step in an update
     experiment = load_experiment("r2i/popgym", parse_overrides([*own, *overrides]))
     agent = make_agent(experiment)
     shapes = jax.eval_shape(agent.init, jax.random.key(0))

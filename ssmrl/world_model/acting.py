@@ -115,15 +115,14 @@ class ModelPolicy:
         apply = self.network.apply
         prepared: Any = apply(params, method="prepare")
 
-        def act(moment: Moment, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def act(moment: Moment, key: jax.Array) -> jax.Array:
             policy: Any = apply(params, moment, method="policy")
-            action = policy.sample(seed=key)
-            return action, self.encode(action)
+            return policy.sample(seed=key)
 
         def lead(moment: Moment, action: jax.Array, key: jax.Array) -> Any:
             return apply(params, moment, action, key, method="imagine", **prepared)
 
-        return imagine(lead, act, first, keys)
+        return imagine(lead, act, self.encode, first, keys)
 
     def _act(
         self,

@@ -13,26 +13,28 @@ Lead = Callable[[Moment, jax.Array, jax.Array], Moment]  # (moment, action, key)
 
 def imagine(
     lead: Lead,
-    act: Callable[[Moment, jax.Array], tuple[jax.Array, jax.Array]],
+    act: Callable[[Moment, jax.Array], jax.Array],
+    encode: Callable[[jax.Array], jax.Array],
     first: Moment,
     keys: jax.Array,
 ) -> tuple[Moment, jax.Array, jax.Array]:
-    """Act once per key, [T], from moments [B, ...] on.
+    """Act once per key, [T], from moments [B, ...] on; no episode begins on the way.
 
-    ``act(moment, key)`` returns the action as the environment has it, [B, ...], and encoded, [B,
-    A], which ``lead`` is given. Returns the moments [T + 1, B, ...] with the first, and both
-    forms of the actions [T, B, ...].
+    ``act(moment, key)`` returns the action as the environment has it, [B, ...], and ``encode``
+    makes of any batch of them the vectors [..., A] that ``lead`` is given. Returns the moments
+    [T + 1, B, ...] with the first, and both forms of the actions [T, B, ...].
     """
 
-    def step(moment: Moment, key: jax.Array) -> tuple[Moment, Any]:
-        key_act, key_lead = jax.random.split(key)
-        action, encoded = act(moment, key_act)
-        after = lead(moment, encoded, key_lead)
-        return after, (after, action, encoded)
+    def step(moment: Moment, keys: jax.Array) -> tuple[Moment, Any]:
+        action = act(moment, keys[0])
+        after = lead(moment, encode(action), keys[1])
+        return after, (after.replace(start=()), action)
 
-    _, (later, actions, encoded) = jax.lax.scan(step, first, keys)
+    # What can be told of all steps at once is left out of the loop: each kernel counts there.
+    _, (later, actions) = jax.lax.scan(step, first, jax.vmap(jax.random.split)(keys))
+    later = later.replace(start=jnp.zeros((len(keys), *first.start.shape), bool))
     moments = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
-    return moments, actions, encoded
+    return moments, actions, encode(actions)
 
 
 def open_loop(lead: Lead, first: Moment, action_TxBxA: jax.Array, key: jax.Array) -> Moment:

@@ -49,9 +49,13 @@ class Latents:
         Straight through: one_hot + p - stop_gradient(p), of which the value is one_hot to the bit
         (Bengio et al. 2013).
         """
-        drawn = self.one_hots(jax.random.categorical(key, log_probs))
+        drawn = self.draw(key, log_probs)
         probs = jnp.exp(log_probs).reshape(drawn.shape)
         return drawn + (probs - jax.lax.stop_gradient(probs))
+
+    def draw(self, key: jax.Array, log_probs: jax.Array) -> jax.Array:
+        """Return what ``sample`` does, without a gradient."""
+        return self.one_hots(jax.random.categorical(key, log_probs))
 
     def mode(self, log_probs: jax.Array) -> jax.Array:
         """Return the likeliest one-hots [..., G * C], without a gradient."""

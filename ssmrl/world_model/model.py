@@ -148,7 +148,7 @@ class WorldModel(nn.Module):
         before = self.latents.one_hots(carry.latent), carry.action, carry.start
         state, y = self._step(carry.memory_state, before, start_B, prepared)
         log_probs = self.posterior(packed_B)
-        drawn = self.latents.sample(key, log_probs)
+        drawn = self.latents.draw(key, log_probs)
         latent = jnp.where(greedy, self.latents.mode(log_probs), drawn)
         return Moment(state, y, latent, start_B)
 
@@ -157,7 +157,7 @@ class WorldModel(nn.Module):
         nowhere = jnp.zeros_like(moment.start)
         before = moment.latent, action, moment.start
         state, y = self._step(moment.memory_state, before, nowhere, prepared)
-        return Moment(state, y, self.latents.sample(key, self.prior(y)), nowhere)
+        return Moment(state, y, self.latents.draw(key, self.prior(y)), nowhere)
 
     def prepare(self) -> dict[str, Any]:
         """Return keyword arguments for many calls of ``see`` and ``imagine``."""

@@ -21,25 +21,32 @@ def seen_moment(network, params):
 
 
 def test_each_step_acts_on_the_moment_that_the_last_led_to():
-    """Moments are numbers here, and what is drawn shows as fractions."""
+    """What is read out are numbers here, and what is drawn shows as fractions."""
     drawn = lambda key: jax.random.uniform(key, (2,))  # noqa: E731
+    nowhere = jnp.zeros(2, bool)
 
     def act(moment, key):
-        action = 10 * moment + drawn(key)
-        return action, action[:, None] / 2
+        assert moment.start.shape == (2,)
+        return 10 * moment.y + drawn(key)
 
-    lead = lambda moment, encoded, key: moment + encoded[:, 0] + drawn(key)  # noqa: E731
-    moments, actions, encoded = imagine(lead, act, jnp.array([1.0, 2.0]), KEYS)
-    moment = np.array([1.0, 2.0])
+    def lead(moment, encoded, key):
+        return Moment((), moment.y + encoded[:, 0] + drawn(key), moment.latent + 1, nowhere)
+
+    encode = lambda action: action[..., None] / 2  # noqa: E731
+    first = Moment((), jnp.array([1.0, 2.0]), jnp.zeros(2), jnp.array([True, False]))
+    moments, actions, encoded = imagine(lead, act, encode, first, KEYS)
+    y = np.array([1.0, 2.0])
     for step, key in enumerate(KEYS):
-        np.testing.assert_allclose(moments[step], moment, rtol=1e-5)
+        np.testing.assert_allclose(moments.y[step], y, rtol=1e-5)
         for_acting, for_leading = map(drawn, jax.random.split(key))
-        action = 10 * moment + for_acting
+        action = 10 * y + for_acting
         np.testing.assert_allclose(actions[step], action, rtol=1e-5)
         np.testing.assert_allclose(encoded[step, :, 0], action / 2, rtol=1e-5)
-        moment = moment + action / 2 + for_leading
-    np.testing.assert_allclose(moments[4], moment, rtol=1e-5)
-    assert [len(x) for x in (moments, actions, encoded)] == [5, 4, 4]
+        y = y + action / 2 + for_leading
+    np.testing.assert_allclose(moments.y[4], y, rtol=1e-5)
+    np.testing.assert_array_equal(moments.latent[:, 0], range(5))
+    np.testing.assert_array_equal(moments.start, [[True, False], *[[False, False]] * 4])
+    assert [len(x) for x in (moments.y, actions, encoded)] == [5, 4, 4]
 
 
 def test_a_step_is_that_of_the_memory_and_draws_from_its_prior():
@@ -68,10 +75,10 @@ def test_given_actions_lead_where_the_policy_went_with_them(name):
         step = partial(network.apply, method="imagine")
 
         def act(moment, key):
-            action = network.apply(params, moment, method="policy").sample(seed=key)
-            return action, jax.nn.one_hot(action, 2)
+            return network.apply(params, moment, method="policy").sample(seed=key)
 
-        led = imagine(partial(step, params, **prepared), act, first, KEYS)
+        encode = partial(jax.nn.one_hot, num_classes=2)
+        led = imagine(partial(step, params, **prepared), act, encode, first, KEYS)
         return led, open_loop(partial(step, params), first, led[2], KEYS[0])
 
     first = seen_moment(network, params)
