@@ -25,7 +25,9 @@ class CategoricalHead(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
         logits = nn.Dense(self.num_actions, kernel_init=_INIT)(x)
-        return Categorical(logits=with_uniform(logits, self.unimix) if self.unimix else logits)
+        if self.unimix:
+            logits = with_uniform(logits, self.unimix)
+        return Categorical(logits=logits, dtype=jnp.int32)
 
 
 class FactoredHead(nn.Module):
@@ -43,7 +45,7 @@ class FactoredHead(nn.Module):
         logits = factored_logits(logits, self.nvec)
         if self.unimix:
             logits = with_uniform(logits, self.unimix, self.nvec)
-        return distrax.Independent(Categorical(logits=logits), 1)
+        return distrax.Independent(Categorical(logits=logits, dtype=jnp.int32), 1)
 
 
 class GaussianHead(nn.Module):

@@ -7,8 +7,12 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from tiny_agents import TINY_R2I
 
+from agents.experiment import load_experiment
+from agents.run import make_agent
 from ssmrl.report.evaluation import run_episodes
+from ssmrl.train.config import parse_overrides
 
 OPTIONS = ("--ppo.normalise-observations", "--ppo.normalise-rewards", "--ppo.target-kl=0.1")
 
@@ -36,6 +40,13 @@ def test_what_is_learnt_has_32_bits(make_agent, memory, env, options):
 def test_what_muesli_learns_has_32_bits(make_agent, env):
     options = "--muesli.normalise-observations", "--muesli.compute-dtype=bfloat16"
     check_32_bits(lambda: make_agent(*options, agent="muesli", env=env))
+
+
+def test_what_a_world_model_learns_has_32_bits():
+    words = ["--agent=r2i", "--env.name=probes:Factored", "--memory.features=4", *TINY_R2I]
+    small = ["--memory.num-layers=1", "--memory.state-size=4", "--total-steps=1_000"]
+    experiment = load_experiment(None, parse_overrides([*words, *small]))
+    check_32_bits(lambda: make_agent(experiment))
 
 
 def check_32_bits(make):
