@@ -74,12 +74,11 @@ class Config:
         whole = ("num_envs", "num_steps", "batch_size", "num_starts", "horizon", "window")
         check_above_zero("r2i.", self, *whole, "groups", "units", "learning_rate", "train_ratio")
         check_above_zero("r2i.", self, "replay_steps", "max_grad_ratio")
-        check_shares("r2i.", self, "gamma", "lambda_", "slow_rate")
+        check_shares("r2i.", self, "gamma", "lambda_", "slow_rate", "unimix")
         weights = ("entropy", "dynamics", "representation", "replay_value", "slow")
         check_not_negative("r2i.", self, *(f"{name}_coefficient" for name in weights))
         check_not_negative("r2i.", self, "free_nats", "warm_up", "prefill")
-        check_not_negative("r2i.", self, "unimix")
-        if self.unimix >= 1:
+        if self.unimix == 1:
             raise UsageError(f"r2i.unimix must be below 1, not {self.unimix}")
         if self.classes < 2:
             raise UsageError(f"r2i.classes must be at least 2, not {self.classes}")

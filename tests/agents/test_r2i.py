@@ -199,7 +199,14 @@ def test_learns_in_earnest():
 @pytest.mark.slow
 @pytest.mark.parametrize("stored", [True, False])
 def test_stored_states_reach_beyond_the_window(stored):
-    """Of episodes four times as long; measured 1.00, and 0.38 where windows begin from nothing."""
-    window = ["--r2i.num-steps=13", "--r2i.window=13", "--r2i.batch-size=64"]
-    returns = learn(*window, "--r2i.replay-steps=65_520", f"--r2i.stored-states={stored}")
-    assert (returns.mean() > 0.9) == stored
+    """A cue is asked for 16 steps later, and windows have four: 1.00, and 0 if begun from nothing.
+
+    No gradient reaches the cue then. What a memory keeps by itself is learnt to be read, for which
+    it takes many episodes: of few the rewards are learnt by heart.
+    """
+    chain = ["--env.name=bsuite/MemoryChain", "--env.params.memory_length=16", "--r2i.gamma=0.95"]
+    window = ["--r2i.num-steps=4", "--r2i.window=4", "--r2i.batch-size=256"]
+    acting = ["--r2i.num-envs=128", "--r2i.train-ratio=2", "--r2i.replay-steps=524_288"]
+    words = [*chain, *window, *acting, "--total-steps=1_600_000"]
+    returns = learn(*words, f"--r2i.stored-states={stored}")
+    assert returns.mean() > 0.9 if stored else abs(returns.mean()) < 0.3

@@ -123,7 +123,7 @@ def test_interrupted_run_saves_its_state_and_goes_on(undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["ppo"])
+@pytest.mark.parametrize("agent", ["ppo", "r2i"])
 def test_run_killed_often_ends_the_same(undisturbed, tmp_path, agent):
     """Twenty runs at most, killed at random moments, the first seconds of start-up included."""
     path = tmp_path / agent

@@ -64,6 +64,8 @@ REFUSED = {
     "--r2i.policy-sizes []": "policy_sizes.*empty",
     "--r2i.gamma 1.5": r"gamma.*1\.5",
     "--r2i.slow-rate 2": "slow_rate.*2",
+    "--r2i.unimix -0.1": "unimix.*-0.1",
+    "--r2i.unimix 1": "unimix.*below 1",
     "--r2i.entropy-coefficient -1": "entropy_coefficient.*-1",
     "--r2i.warm-up -1": "warm_up.*-1",
     "--r2i.look state": "look.*'state'",
