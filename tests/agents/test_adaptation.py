@@ -13,8 +13,8 @@ SEEDS = 3
 MOST_WITHOUT_MEMORY = 0.15  # share of the gain
 # Steps of each seed: trained side by side, on two idle cores, within five minutes.
 TRAINED = {
-    "meta/bernoulli_bandit": 3_000_000,
-    "meta/dark_room": 4_000_000,
+    "meta/bernoulli_bandit": 1_500_000,
+    "meta/dark_room": 2_500_000,
     "meta/twitchy_pole": 1_500_000,
 }
 
