@@ -4,8 +4,8 @@
 
 Options after ``--`` are those of ``ssmrl train``. Writes world-model-lengths and world-model-parts,
 .json and .md each. A step is of four windows. Memory (512 features, 128 complex states, 3 layers)
-and latents are of the size that Samsami et al. 2024 use for POPGym, and the heads wide enough for as
-many parameters as they have there, 12.7 million.
+and latents are of the size that Samsami et al. 2024 use for POPGym, and the heads wide enough for
+as many parameters as they have there, 12.7 million.
 """
 
 import sys

@@ -43,7 +43,7 @@ def with_uniform(logits: jax.Array, share: float, sizes: Sequence[int] | None = 
     log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
     if share == 0:
         return log_probs
-    numbers = as_rank_of(logits, np.arange(logits.shape[-1]))
+    numbers = as_rank_of(logits, jnp.arange(logits.shape[-1]))
     each = np.reshape(sizes or logits.shape[-1], (1,) * (logits.ndim - 2) + (-1, 1))
     uniform = np.log(share / each).astype(np.float32)
     mixed = jnp.logaddexp(log_probs + np.float32(np.log1p(-share)), uniform)
