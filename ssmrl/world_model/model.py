@@ -148,7 +148,7 @@ class WorldModel(nn.Module):
         before = self.latents.one_hots(carry.latent), carry.action, carry.start
         state, y = self._step(carry.memory_state, before, start_B, prepared)
         log_probs = self.posterior(packed_B)
-        drawn = self.latents.draw(key, log_probs)
+        drawn = self.latents.sample(key, log_probs)
         latent = jnp.where(greedy, self.latents.mode(log_probs), drawn)
         return Moment(state, y, latent, start_B)
 
