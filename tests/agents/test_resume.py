@@ -104,12 +104,10 @@ def kill_and_resume(path: Path, delays: list[float]) -> int:
     return statuses.count(-signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("agent", "delays"), [("ppo", [0.0, 0.11]), ("r2i", [0.11])])
-def test_killed_run_ends_the_same(undisturbed, tmp_path, agent, delays):
+def test_killed_run_ends_the_same(undisturbed, tmp_path):
     """Saving takes longer than updating here, so most kills strike a checkpoint being written."""
-    path = tmp_path / agent
-    kills = kill_and_resume(path, delays)
-    assert kills == len(delays)
+    path = tmp_path / "ppo"
+    assert kill_and_resume(path, [0.0, 0.11]) == 2
     assert_same_end(path, undisturbed)
 
 
@@ -125,7 +123,10 @@ def test_interrupted_run_saves_its_state_and_goes_on(undisturbed, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["ppo", "r2i"])
 def test_run_killed_often_ends_the_same(undisturbed, tmp_path, agent):
-    """Twenty runs at most, killed at random moments, the first seconds of start-up included."""
+    """Twenty runs at most, killed at random moments, the first seconds of start-up included.
+
+    The replay is part of what ends the same.
+    """
     path = tmp_path / agent
     chance = random.Random(0)
     kills = kill_and_resume(path, [chance.uniform(0, 0.4) for _ in range(20)])
