@@ -19,5 +19,6 @@ class EarlyReset(S5):
         self, state: State, x_TxBxF: jax.Array, start_TxB: jax.Array, kept: int | slice
     ) -> tuple[State, jax.Array]:
         never = jnp.zeros_like(start_TxB[:1])
+        # The cut is for a scan of one step, whose flag is its own.
         early_TxB = jnp.concatenate([start_TxB[1:-1], never, start_TxB[-1:]])[-len(start_TxB) :]
         return super()._scan(state, x_TxBxF, early_TxB, kept)

@@ -28,7 +28,7 @@ def run_jobs(arguments: Sequence[str], jobs: int) -> int:
     check_within("--jobs", jobs, least=1)
     line = [sys.executable, "-m", "agents.cli", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    processes = [subprocess.Popen(line, env=env, **pipes) for env in environments(jobs, _gpus())]
+    processes = [subprocess.Popen(line, env=env, **pipes) for env in variables(jobs, _gpus())]
     asked = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the processes, too
     try:
         readers = [
@@ -44,8 +44,8 @@ def run_jobs(arguments: Sequence[str], jobs: int) -> int:
         signal.signal(signal.SIGINT, asked)
 
 
-def environments(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
-    """Return the environment of each process: its GPU, and its share of that one's memory."""
+def variables(jobs: int, gpus: Sequence[str]) -> list[dict[str, str]]:
+    """Return the variables of each process: its GPU, and its share of that one's memory."""
     share = SHARED / -(-jobs // max(len(gpus), 1))
     memory = {"MEM_FRACTION": f"{share:.3f}", "PREALLOCATE": "false"}
     common = {f"XLA_PYTHON_CLIENT_{name}": value for name, value in memory.items()} | os.environ

@@ -161,7 +161,7 @@ def _train_cells(job: Job, deadline: float | None, reserve: float, failed: list[
             failed.append(cell.name)
             console.print(f"failed: {error}")
             outcome = None
-        jax.clear_caches()  # a cell's CUDA graphs hold gigabytes outside of JAX's share of memory
+        jax.clear_caches()  # else programs of a cell stay, with CUDA graphs beside JAX's share
         gc.collect()
         begun |= outcome is not None
         if outcome == 130 and (deadline is None or time.monotonic() < deadline):

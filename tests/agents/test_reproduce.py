@@ -14,7 +14,7 @@ import pytest
 import envs
 from agents.cli import main
 from agents.commands.evaluate import move
-from agents.commands.jobs import environments
+from agents.commands.jobs import variables
 from agents.estimate import ONCE, Paces
 from agents.experiment import config_names, load_experiment
 from agents.results_folder import ResultsFolder
@@ -174,13 +174,13 @@ def test_jobs_share_the_cells(finished, tmp_path, capfd):
 def test_jobs_are_dealt_out_to_the_gpus(monkeypatch):
     fraction = "XLA_PYTHON_CLIENT_MEM_FRACTION"
     monkeypatch.delenv(fraction, raising=False)
-    dealt = environments(5, ["0", "3"])
+    dealt = variables(5, ["0", "3"])
     assert [e["CUDA_VISIBLE_DEVICES"] for e in dealt] == ["0", "3", "0", "3", "0"]
     assert {e[fraction] for e in dealt} == {"0.233"}  # at most three share one
     monkeypatch.setenv(fraction, ".5")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert [e[fraction] for e in environments(2, [])] == [".5", ".5"]
-    assert "CUDA_VISIBLE_DEVICES" not in environments(2, [])[0]
+    assert [e[fraction] for e in variables(2, [])] == [".5", ".5"]
+    assert "CUDA_VISIBLE_DEVICES" not in variables(2, [])[0]
 
 
 def test_a_failed_cell_does_not_lose_the_others(tmp_path, capsys):
