@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ssmrl.nets.dense import Dense
 from ssmrl.nets.mlp import MLP
 
 
@@ -27,9 +28,9 @@ class ActorCritic(nn.Module):
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
-        self.actor_body = MLP(self.head_sizes, scale=2.0)
-        self.critic_body = MLP(self.head_sizes, scale=2.0)
-        self.critic_out = nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0))
+        self.actor_body = MLP(self.head_sizes, gain=2.0)
+        self.critic_body = MLP(self.head_sizes, gain=2.0)
+        self.critic_out = Dense(1, kernel_init=nn.initializers.orthogonal(1.0))
 
     def scan(
         self, state: Any, obs_TxBxF: jax.Array, start_TxB: jax.Array

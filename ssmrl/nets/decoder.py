@@ -5,6 +5,7 @@ from math import prod
 import jax
 from flax import linen as nn
 
+from ssmrl.nets.dense import Dense
 from ssmrl.nets.encoder import block_sides, neighbourhoods
 from ssmrl.nets.mlp import MLP
 
@@ -33,7 +34,7 @@ class ConvDecoder(nn.Module):
         cells = MLP((32,), name="Cells")(neighbourhoods(cells))
         for i in range(len(sides) - 1, 0, -1):
             cells = _cells(MLP((sides[i] ** 2 * 32,), name=f"Blocks_{i}")(cells), sides[i])
-        pixels = _cells(nn.Dense(sides[0] ** 2 * channels, name="Pixels")(cells), sides[0])
+        pixels = _cells(Dense(sides[0] ** 2 * channels, name="Pixels")(cells), sides[0])
         return pixels[:, :height, :width].reshape(*x.shape[:-1], -1)
 
 

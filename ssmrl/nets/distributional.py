@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ssmrl.nets.dense import Dense
 from ssmrl.rl import two_hot
 
 
@@ -36,9 +37,9 @@ class Bins(ABC):
         """Return the cross-entropies of numbers [...] under logits [..., K]; x has no gradient."""
         return two_hot.cross_entropy(logits.astype(jnp.float32), self.encode(x))
 
-    def head(self) -> nn.Dense:
+    def head(self) -> Dense:
         """Return the layer that makes logits, with a kernel of zeros: every mean is 0 at first."""
-        return nn.Dense(self.num, kernel_init=nn.initializers.zeros)
+        return Dense(self.num, kernel_init=nn.initializers.zeros)
 
     @property
     def even(self) -> jax.Array:

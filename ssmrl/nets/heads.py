@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ssmrl.nets.categorical import Categorical, with_uniform
+from ssmrl.nets.dense import Dense
 from ssmrl.nets.factored import factored_logits, factored_size
 
 _INIT = nn.initializers.orthogonal(0.01)  # nearly uniform at first, so that all actions are tried
@@ -24,7 +25,7 @@ class CategoricalHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
-        logits = nn.Dense(self.num_actions, kernel_init=_INIT)(x)
+        logits = Dense(self.num_actions, kernel_init=_INIT)(x)
         if self.unimix:
             logits = with_uniform(logits, self.unimix)
         return Categorical(logits=logits, dtype=jnp.int32)
@@ -41,7 +42,7 @@ class FactoredHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
-        logits = nn.Dense(factored_size(self.nvec), kernel_init=_INIT)(x)
+        logits = Dense(factored_size(self.nvec), kernel_init=_INIT)(x)
         logits = factored_logits(logits, self.nvec)
         if self.unimix:
             logits = with_uniform(logits, self.unimix, self.nvec)
@@ -58,7 +59,7 @@ class GaussianHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> distrax.Distribution:
-        mean = nn.Dense(self.size, kernel_init=_INIT)(x)
+        mean = Dense(self.size, kernel_init=_INIT)(x)
         log_deviation = self.param(
             "log_deviation", nn.initializers.zeros, (self.size,), jnp.float32
         )

@@ -3,28 +3,26 @@
 from collections.abc import Callable, Sequence
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
-from ssmrl.nets.affine import add_bias
+from ssmrl.nets.dense import Dense
 
 
 class MLP(nn.Module):
     """Dense layers, each followed by the activation: [..., F] -> [..., sizes[-1]].
 
-    Works in the dtype of its input; parameters are float32.
+    Works in the dtype of its input; parameters are float32. ``scale`` is that of the first layer,
+    see :class:`ssmrl.nets.dense.Dense`.
     """
 
     sizes: Sequence[int]
-    scale: float = 2**0.5  # of the orthogonal initialisation
+    gain: float = 2**0.5  # of the orthogonal initialisation
     activation: Callable[[jax.Array], jax.Array] = nn.leaky_relu
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+        init = nn.initializers.orthogonal(self.gain)
         for i, size in enumerate(self.sizes):
-            name = f"Dense_{i}"
-            kernel = nn.initializers.orthogonal(self.scale)
-            x = nn.Dense(size, use_bias=False, dtype=x.dtype, kernel_init=kernel, name=name)(x)
-            bias = self.param(f"bias_{i}", nn.initializers.zeros, (size,), jnp.float32)
-            x = self.activation(add_bias(x, bias))
+            layer = Dense(size, dtype=x.dtype, kernel_init=init, name=f"Dense_{i}")
+            x = self.activation(layer(x, scale if i == 0 else None))
         return x

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ssmrl.nets.actor_critic import ActorCritic
+from ssmrl.nets.dense import Dense
 from ssmrl.nets.distributional import RootBins
 from ssmrl.nets.mlp import MLP
 
@@ -28,13 +29,13 @@ class MuesliNetwork(ActorCritic, kw_only=True):
     largest_bin: float = 300.0
 
     def setup(self) -> None:
-        self.actor_body = MLP(self.head_sizes, scale=2.0)
-        self.critic_body = MLP(self.head_sizes, scale=2.0)
+        self.actor_body = MLP(self.head_sizes, gain=2.0)
+        self.critic_body = MLP(self.head_sizes, gain=2.0)
         self.critic_out = self.bins.head()
         self.model_body = MLP(self.head_sizes)
         # Small, so that at first an action changes little of what is foretold.
         small = nn.initializers.orthogonal(0.01)
-        self.model_out = nn.Dense(self.memory.features, kernel_init=small)
+        self.model_out = Dense(self.memory.features, kernel_init=small)
         self.reward_out = self.bins.head()
 
     @property

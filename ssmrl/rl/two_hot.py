@@ -9,6 +9,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from ssmrl.nets.affine import as_rank_of
+
 
 def symmetric_bins(num_bins: int, largest: float) -> jax.Array:
     """Return ``num_bins`` centres from -largest to largest, evenly spaced: [K].
@@ -26,12 +28,15 @@ def two_hot(x: jax.Array, bins: jax.Array) -> jax.Array:
     What lies beyond the outermost bins becomes the outermost. Source: Bellemare et al. 2017.
     """
     chex.assert_rank(bins, 1)
-    x = jnp.clip(x, bins[0], bins[-1])
-    upper = jnp.clip(jnp.searchsorted(bins, x, side="right"), 1, bins.size - 1)
-    low, high = bins[upper - 1], bins[upper]
-    share = (x - low) / (high - low)
-    one_hot = lambda i: jax.nn.one_hot(i, bins.size, dtype=x.dtype)  # noqa: E731
-    return (1 - share)[..., None] * one_hot(upper - 1) + share[..., None] * one_hot(upper)
+    x = jnp.clip(x, bins[0], bins[-1])[..., None]
+    # How far x is on the way to each bin from the one before (the first is always passed), and
+    # beyond the last (never). A search would be a loop of small kernels on a GPU, and what is
+    # wanted has an entry for each bin anyway.
+    gaps = jnp.diff(bins)
+    begins = as_rank_of(x, jnp.concatenate([bins[:1] - 2 * gaps[:1], bins]))
+    lengths = as_rank_of(x, jnp.concatenate([gaps[:1], gaps, gaps[-1:]]))
+    passed = jnp.clip((x - begins) / lengths, 0, 1)
+    return passed[..., :-1] - passed[..., 1:]
 
 
 def mean(logits: jax.Array, bins: jax.Array) -> jax.Array:

@@ -38,11 +38,11 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
 
     def policy(self, moment: Moment) -> distrax.Distribution:
         """Return the distribution of actions, [...]."""
-        return self.action_head(self.actor_body(self._seen(moment)))
+        return self.action_head(self.actor_body(*self._seen(moment)))
 
     def value(self, moment: Moment) -> jax.Array:
         """Return logits of the value, [..., K]."""
-        return self.critic_out(self.critic_body(self._seen(moment)))
+        return self.critic_out(self.critic_body(*self._seen(moment)))
 
     def __call__(self, carry: Any, packed: Any, start: jax.Array, key: jax.Array) -> None:
         """Touch all parameters, for ``init``."""
@@ -53,14 +53,19 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
         self.policy(moment)
         self.value(moment)
 
-    def _seen(self, moment: Moment) -> jax.Array:
+    def _seen(self, moment: Moment) -> tuple[jax.Array, jax.Array | None]:
+        """Return what is seen, [..., F], and by what each column of it is multiplied, [F]."""
         parts = [moment.latent]
-        gates = self.gates if self.look == "gated" else jnp.ones(2)
         if self.look != "hidden":
-            parts.append(gates[0] * _unit(moment.y))
+            parts.append(_unit(moment.y))
         if self.look != "output":
-            parts.append(gates[1] * _summary(moment.memory_state, moment.y.shape[:-1]))
-        return jnp.concatenate(parts, axis=-1).astype(self.dtype)
+            parts.append(_summary(moment.memory_state, moment.y.shape[:-1]))
+        seen = jnp.concatenate(parts, axis=-1).astype(self.dtype)
+        if self.look != "gated":
+            return seen, None
+        scales = [jnp.ones(1), *self.gates[:, None]]
+        each = [jnp.broadcast_to(s, x.shape[-1:]) for s, x in zip(scales, parts, strict=True)]
+        return seen, jnp.concatenate(each)
 
 
 def check_look(memory: Any, look: Look, name: str = "look") -> None:

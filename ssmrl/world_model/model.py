@@ -19,6 +19,7 @@ from flax import linen as nn
 from flax import struct
 
 from ssmrl.memory import scan_states
+from ssmrl.nets.dense import Dense
 from ssmrl.nets.distributional import SymexpBins
 from ssmrl.nets.mlp import MLP
 from ssmrl.world_model.latents import Latents, balanced_kl
@@ -76,20 +77,18 @@ class WorldModel(nn.Module):
 
     def setup(self) -> None:
         self.encoder = Encoder(self.parts, self.encoder_sizes, self.dtype)
-        self.posterior_out = nn.Dense(self.latents.size)
-        self.latent_in = nn.Dense(self.units, dtype=self.dtype)
-        self.context_in = nn.Dense(self.units, dtype=self.dtype, bias_init=nn.initializers.ones)
+        self.posterior_out = Dense(self.latents.size)
+        self.latent_in = Dense(self.units, dtype=self.dtype)
+        self.context_in = Dense(self.units, dtype=self.dtype, bias_init=nn.initializers.ones)
         self.prior_body = MLP((self.units,))
-        self.prior_out = nn.Dense(self.latents.size)
+        self.prior_out = Dense(self.latents.size)
         self.decoder = Decoder(self.parts, self.decoder_sizes, self.dtype)
-        self.seen_in = nn.Dense(self.head_sizes[0], dtype=self.dtype)
-        self.action_in = nn.Dense(
-            self.head_sizes[0], dtype=self.dtype, bias_init=nn.initializers.ones
-        )
+        self.seen_in = Dense(self.head_sizes[0], dtype=self.dtype)
+        self.action_in = Dense(self.head_sizes[0], dtype=self.dtype, bias_init=nn.initializers.ones)
         self.reward_body = MLP(self.head_sizes)
         self.reward_out = self.bins.head()
         self.continue_body = MLP(self.head_sizes)
-        self.continue_out = nn.Dense(1)
+        self.continue_out = Dense(1)
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
         """Return what stands before the first step; needs no parameters."""

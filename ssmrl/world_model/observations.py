@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ssmrl.nets.decoder import ConvDecoder
+from ssmrl.nets.dense import Dense
 from ssmrl.nets.encoder import ConvEncoder
 from ssmrl.nets.mlp import MLP
 from ssmrl.world_model.parts import Image, Part, unpack
@@ -49,7 +50,7 @@ class Decoder(nn.Module):
     def setup(self) -> None:
         self.body = MLP(self.sizes)
         self.heads = [
-            ConvDecoder(part.shape) if isinstance(part, Image) else nn.Dense(part.outputs)
+            ConvDecoder(part.shape) if isinstance(part, Image) else Dense(part.outputs)
             for part in self.parts
         ]
 

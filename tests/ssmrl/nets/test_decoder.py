@@ -18,12 +18,12 @@ PARAMS = DECODER.init(jax.random.key(1), X[0])
 def test_it_is_what_a_convolution_and_blocks_give():
     """6 x 3 cells, XLA's own convolution of 3 x 3, then every pixel from the cell it lies in."""
     p = PARAMS["params"]
-    dense = lambda name, x: x @ p[name]["Dense_0"]["kernel"] + p[name]["bias_0"][None]  # noqa: E731
+    dense = lambda name, x: x @ p[name]["Dense_0"]["kernel"] + p[name]["Dense_0"]["bias"][None]  # noqa: E731
     cells = nn.leaky_relu(dense("Seen", X[0])).reshape(2, 6, 3, 16)
     kernel = p["Cells"]["Dense_0"]["kernel"].reshape(3, 3, 16, 32)
     names = ("NHWC", "HWIO", "NHWC")
     cells = lax.conv_general_dilated(cells, kernel, (1, 1), "SAME", dimension_numbers=names)
-    cells = np.asarray(nn.leaky_relu(cells + p["Cells"]["bias_0"][None, None, None]))
+    cells = np.asarray(nn.leaky_relu(cells + p["Cells"]["Dense_0"]["bias"][None, None, None]))
     kernel = np.asarray(p["Pixels"]["kernel"]).reshape(32, 2, 2, 3)
     image = np.zeros((2, *SHAPE), np.float32)
     for row in range(11):

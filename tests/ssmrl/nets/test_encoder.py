@@ -43,10 +43,12 @@ def test_it_is_what_convolutions_give():
         image = lax.conv_general_dilated(
             image, kernel, (stride, stride), padding, dimension_numbers=names
         )
-        image = nn.leaky_relu(image + p[name]["bias_0"][None, None, None])
+        image = nn.leaky_relu(image + p[name]["Dense_0"]["bias"][None, None, None])
     y = jnp.concatenate([image.reshape(2, -1), x[:, :2], x[:, 2 + SIZE :]], axis=1)
     for i in range(2):
-        y = nn.leaky_relu(y @ p["MLP"][f"Dense_{i}"]["kernel"] + p["MLP"][f"bias_{i}"][None])
+        y = nn.leaky_relu(
+            y @ p["MLP"][f"Dense_{i}"]["kernel"] + p["MLP"][f"Dense_{i}"]["bias"][None]
+        )
     np.testing.assert_allclose(ENCODER.apply(PARAMS, x), y, rtol=1e-5, atol=1e-5)
 
 

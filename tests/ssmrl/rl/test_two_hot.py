@@ -32,6 +32,21 @@ def test_bins_need_not_be_even():
     assert float(found @ bins) == pytest.approx(3)
 
 
+def test_two_neighbours_share_one():
+    """Over bins up to 485 million apart, on their centres, at their ends and in between."""
+    bins = np.asarray(two_hot.symexp(two_hot.symmetric_bins(255, 20.0)))
+    x = np.concatenate([bins, np.linspace(-4, 4, 999), bins * 1.001, [3e9, -3e9]])
+    found = np.asarray(two_hot.two_hot(jnp.asarray(x, jnp.float32), jnp.asarray(bins)))
+    x = np.clip(x.astype(np.float32), bins[0], bins[-1])
+    low = np.clip(np.searchsorted(bins, x, side="right"), 1, 254) - 1
+    elsewhere = (np.arange(255) != low[:, None]) & (np.arange(255) != low[:, None] + 1)
+    assert found.min() >= 0
+    assert found[elsewhere].max() < 1e-7  # a division's last bit
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    share = (x - bins[low]) / (bins[low + 1] - bins[low])
+    np.testing.assert_allclose(found[np.arange(len(x)), low + 1], share, atol=1e-6)
+
+
 def test_mean_undoes_two_hot():
     x = jnp.array([[-1.9, -0.3], [0.01, 1.0]])
     logits = jnp.log(two_hot.two_hot(x, BINS))
