@@ -77,4 +77,4 @@ def test_cue_is_not_guessed_without_memory(make_agent):
 
 def test_normalisation_changes_the_scale_not_the_task(make_agent):
     agent = make_agent(*FAST, "--ppo.normalise-observations", "--ppo.normalise-rewards")
-    assert greedy_return(agent, learn(agent, 60)) == 1
+    assert greedy_return(agent, learn(agent, 100)) == 1
