@@ -25,7 +25,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jax.flatten_util import ravel_pytree
 
 from agents.experiment import Experiment
 from agents.parts import make_environment
@@ -33,6 +32,7 @@ from agents.r2i_config import Config, make_policy
 from ssmrl.rl.descent import clipped_laprop, warm_up
 from ssmrl.rl.normalise import PercentileScale, RewardUnit
 from ssmrl.rl.rollout import ActorState
+from ssmrl.rl.rows import Rows
 from ssmrl.train.metrics import Mean, Metrics
 from ssmrl.world_model.behaviour import behaviour_losses, critic_of, replay_value, starts
 from ssmrl.world_model.model import Carry, Moment, carries_after
@@ -44,7 +44,7 @@ class TrainState(struct.PyTreeNode):
 
     params: Any
     slow: Any  # the slow critic's
-    opt_state: Any  # of one vector of all parameters
+    opt_state: Any  # of all parameters as rows
     unit: RewardUnit
     scale: PercentileScale  # of returns
     replay: Any  # a Replay; None where it is left out
@@ -81,7 +81,7 @@ class R2I:
         state = TrainState(
             params=params,
             slow=critic_of(params),
-            opt_state=self.optimizer(params).init(ravel_pytree(params)[0]),
+            opt_state=self.optimizer(params).init(Rows.of(params).pack(params)),
             unit=RewardUnit.init(),
             scale=PercentileScale.init(),
             replay=None,
@@ -156,15 +156,20 @@ class R2I:
         c, optimizer = self.config, self.optimizer(state.params)
         key_sample, key_loss = jax.random.split(key)
         window = state.replay.sample(key_sample, c.batch_size, c.window)
-        vector, unravel = ravel_pytree(state.params)
-        loss = lambda p: self.loss(unravel(p), state, window, key_loss)  # noqa: E731
-        (_, (carries, scale, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(vector)
+        rows = Rows.of(state.params)
+        packed = rows.pack(state.params)
+        loss = lambda p: self.loss(rows.unpack(p), state, window, key_loss)  # noqa: E731
+        (_, (carries, scale, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(packed)
+        # Made once: XLA would gather the arrays again in each kernel that reads them.
+        grads = jax.lax.optimization_barrier(grads)
         metrics["grad_norm"] = Mean.of(optax.global_norm(grads))
         metrics["replay_age"] = Mean.of(state.replay.age(window))
 
-        updates, opt_state = optimizer.update(grads, state.opt_state, vector)
+        updates, opt_state = optimizer.update(grads, state.opt_state, packed)
         rate = c.learning_rate * warm_up(state.opt_state[-1].count, c.warm_up)
-        params = unravel(vector - rate * updates)
+        if c.anneal_learning_rate:
+            rate *= 1.0 - state.update / self.num_updates
+        params = rows.unpack(packed - rate * updates)
         slow = optax.incremental_update(critic_of(params), state.slow, c.slow_rate)
         state = state.replace(params=params, slow=slow, opt_state=opt_state, scale=scale)
         return state.replace(replay=state.replay.refresh(window, carries)), metrics
@@ -215,8 +220,8 @@ class R2I:
         return loss, (carries, scale, {name: Mean.of(part) for name, part in parts.items()})
 
     def optimizer(self, params: Any) -> optax.GradientTransformation:
-        """Return LaProp on the vector of all parameters; step sizes are applied apart."""
-        return clipped_laprop(ravel_pytree(params)[1], self.config.max_grad_ratio, eps=1e-15)
+        """Return LaProp on parameters as rows; step sizes are applied apart."""
+        return clipped_laprop(Rows.of(params), self.config.max_grad_ratio, eps=1e-15)
 
     def learnt(self, state: TrainState) -> Any:
         """Return what has to stay finite."""

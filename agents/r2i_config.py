@@ -50,6 +50,7 @@ class Config:
     gamma: float = 0.997  # discount
     lambda_: float = 0.95  # decay of the returns' traces
     learning_rate: float = 1e-4  # step size of LaProp
+    anneal_learning_rate: bool = False  # linearly to zero over the run
     warm_up: int = 1000  # gradient steps over which the step size rises
     max_grad_ratio: float = 0.3  # gradients are clipped to this share of their array's norm
     entropy_coefficient: float = 3e-4  # weight of the entropy bonus

@@ -1,4 +1,4 @@
-"""Gradient steps on one vector of all parameters: a few kernels, not a few for each array."""
+"""Gradient steps on all parameters at once: a few kernels, not a few for each array."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
+from ssmrl.rl.rows import Rows
 from ssmrl.train.metrics import Mean, Metrics
 
 Loss = Callable[[jax.Array], tuple[jax.Array, Metrics]]
@@ -19,7 +20,7 @@ def clipped_adam(max_grad_norm: float) -> optax.GradientTransformation:
 
 
 def clipped_laprop(
-    unravel: Callable[[jax.Array], Any],
+    rows: Rows,
     max_ratio: float | jax.Array = 0.3,
     b1: float = 0.9,
     b2: float = 0.999,
@@ -39,19 +40,22 @@ def clipped_laprop(
 
     Sources: Ziyin et al. 2020, whose momentum holds step sizes, too; Brock et al. 2021 for the
     clipping. The numbers are DreamerV3's (Hafner et al. 2023), and so is a norm for each array:
-    optax's ``adaptive_grad_clip`` has one for each unit, as Brock et al. do. That is a column of a
-    matrix; but of arrays with three axes it takes the first to be summed over, where layers are
-    stacked here. So it is given each array as a vector, which is one unit.
+    Brock et al. and optax's ``adaptive_grad_clip`` have one for each unit.
 
     Args:
-        unravel: makes arrays of the vector of all parameters; that of ``ravel_pytree``.
+        rows: how parameters and gradients become matrices [R, WIDTH], of which the updates are.
         max_ratio: most that a gradient's norm may be of the parameters'.
         b1: decay of the momentum.
         b2: decay of the mean square.
         eps: added to the root of the mean square.
     """
+
+    def clip(grads: jax.Array, params: jax.Array) -> jax.Array:
+        most = max_ratio * jnp.maximum(rows.norms(params), 1e-3)
+        return grads * rows.spread(jnp.minimum(1, most / jnp.maximum(rows.norms(grads), 1e-6)))
+
     return optax.chain(
-        _for_each_array(optax.adaptive_grad_clip(max_ratio, eps=1e-3), unravel),
+        optax.stateless(clip),
         optax.scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True),
         optax.ema(b1, debias=True),
     )
@@ -63,20 +67,6 @@ def warm_up(update: jax.Array, num_updates: int) -> jax.Array:
     The first update has a share above 0 already, unlike DreamerV3's.
     """
     return jnp.minimum(1.0, jnp.float32(update + 1) / max(num_updates, 1))
-
-
-def _for_each_array(
-    transformation: optax.GradientTransformation, unravel: Callable[[jax.Array], Any]
-) -> optax.GradientTransformation:
-    """Return a transformation of one vector that treats each array in it as a vector of its own."""
-    arrays = lambda vector: jax.tree.map(jnp.ravel, unravel(vector))  # noqa: E731
-
-    def update(grads: jax.Array, state: Any, params: jax.Array) -> tuple[jax.Array, Any]:
-        updates, state = transformation.update(arrays(grads), state, arrays(params))
-        return ravel_pytree(updates)[0], state
-
-    init = lambda params: transformation.init(arrays(params))  # noqa: E731
-    return optax.GradientTransformation(init, update)
 
 
 def step_sizes(params: Any, rate: jax.Array, own_rate: jax.Array, own: Sequence[str]) -> jax.Array:
