@@ -1,4 +1,12 @@
-"""Options of agents that are as small as they can be."""
+"""Options of agents that are as small as they can be, and how to compile what runs but once."""
+
+from functools import partial
+
+import jax
+
+# An update of a world model takes twenty seconds to compile, and next to none to run.
+OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+quick_jit = partial(jax.jit, compiler_options=OPTIONS)
 
 TINY_R2I = [
     "--r2i.num-envs", "4", "--r2i.num-steps", "4", "--r2i.train-ratio", "1", "--r2i.batch-size",

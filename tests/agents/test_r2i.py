@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_agents import TINY_R2I
+from tiny_agents import TINY_R2I, quick_jit
 from tiny_models import Likeliest
 
 from agents.experiment import load_experiment
@@ -41,7 +41,7 @@ def make(*words: str) -> R2I:
 def updated(kind: str):
     """Return an agent, its jitted update, a state, and what the update made of it."""
     agent = make(*KINDS[kind])
-    update, state = jax.jit(agent.update), jax.jit(agent.init)(jax.random.key(0))
+    update, state = quick_jit(agent.update), quick_jit(agent.init)(jax.random.key(0))
     return agent, update, state, *update(state)
 
 
@@ -104,9 +104,9 @@ def test_replay_is_filled_by_acting_before_learning():
 
 def test_seeds_side_by_side_are_what_each_is_alone():
     agent, update, state, after, _ = updated("factors")
-    other = jax.jit(agent.init)(jax.random.key(1))
+    other = quick_jit(agent.init)(jax.random.key(1))
     both = jax.tree.map(lambda *x: jnp.stack(x), state, other)
-    found, _ = jax.jit(jax.vmap(agent.update))(both)
+    found, _ = quick_jit(jax.vmap(agent.update))(both)
     for i, alone in enumerate((after, update(other)[0])):
         # The optimiser's moments of gradients that are next to nothing are noise over noise.
         own = jax.tree.map(lambda x, i=i: x[i], found).replace(opt_state=())
@@ -121,7 +121,7 @@ def test_losses_add_up_by_their_weights_and_returns_end_where_they_are_told_to()
     words = [f"--r2i.{k.replace('_', '-')}-coefficient={v}" for k, v in weights.items()]
     agent, state = make(*KINDS["pictures"], *words), updated("pictures")[3]
     window = state.replay.sample(jax.random.key(0), 2, 8)
-    loss = jax.jit(partial(agent.loss, state.params, state))
+    loss = quick_jit(partial(agent.loss, state.params, state))
 
     def losses(**changes):
         told = window.replace(data=window.data.replace(**changes))
@@ -149,11 +149,11 @@ def test_carries_in_the_replay_are_mended(monkeypatch):
     monkeypatch.setattr("agents.r2i_config.Latents", Likeliest)
     still = "--r2i.learning-rate=1e-30", "--env.params.length=3", "--r2i.compute-dtype=float32"
     agent = make(*KINDS["cues"], *still)
-    state = jax.jit(agent.init)(jax.random.key(0))
+    state = quick_jit(agent.init)(jax.random.key(0))
     right = state.replay.carry
     wrong = jax.tree.map(lambda x: 1 - x if x.dtype != bool else ~x, right)
     state = state.replace(replay=state.replay.replace(carry=wrong))
-    after, _ = jax.jit(agent.learn)(state, {})
+    after, _ = quick_jit(agent.learn)(state, {})
     mended = []
     for three in leaves(after.replay.carry, right, wrong):
         new, old, spoilt = (x.astype(float).reshape(4, 4, -1) for x in three)  # pieces, streams
