@@ -27,7 +27,12 @@ TRANSFORMER = ["--memory.name=transformer", "--memory.num-heads=2", "--memory.co
 ATTENTIVE = [*TRANSFORMER, "--memory.num-layers=1", "--r2i.look=output"]
 KINDS = {
     "cues": [*S5, "--env.name=probes:Cue", "--r2i.compute-dtype=bfloat16", "--r2i.slow-rate=1"],
-    "factors": ["--memory.name=gru", "--env.name=probes:Factored", "--env.params.length=3"],
+    "factors": [
+        "--memory.name=gru",
+        "--env.name=probes:Factored",
+        "--env.params.length=3",
+        "--r2i.anneal-learning-rate",
+    ],
     "numbers": [*ATTENTIVE, "--env.name=probes:Continuous", "--env.params.length=3"],
     "pictures": ["--memory.name=mlp", "--memory.num-layers=1", "--env.name=probes:Tiles"],
 }
@@ -78,6 +83,13 @@ def test_an_update(kind):
     # The Transformer's states are known at the ends of pieces alone, but it looks at none.
     assert metrics["replay_value_loss"].count == descents * windows * 7
     assert metrics["replay_value_loss"].total > 0
+
+
+def test_step_sizes_can_fall_to_zero_over_the_run():
+    agent, update, state, _, _ = updated("factors")
+    last, _ = update(state.replace(update=jnp.int32(agent.num_updates)))
+    assert all((a == b).all() for a, b in leaves(last.params, state.params))
+    assert all((a != b).any() for a, b in leaves(last.opt_state[-1].ema, state.opt_state[-1].ema))
 
 
 def test_what_has_to_stay_finite():
