@@ -50,7 +50,9 @@ class DarkRoom(Room):
     episode is .95 (9 x 9) and .96 (19 x 19). An agent that learns by reward has no reason to look
     where no goal ever was: the better it becomes on the 70, the more it passes the 11 by. A larger
     entropy bonus works against that; so does ``novelty``, an option of the trials, which is paid
-    for each cell that a trial sees for the first time (:class:`envs.meta.novelty.Novelty`).
+    for each cell that a trial sees for the first time (:class:`envs.meta.novelty.Novelty`). Where
+    a trial terminates, its last goals were missed, known ones too: towards the end, values fall for
+    what cannot be seen. ``ends="truncated"`` of the trials keeps them as in the middle of one.
 
     Args:
         size: cells along a side, 2 to 127.
@@ -228,17 +230,18 @@ def dark_room(
     split: str = "train",
     ends_at_goal: bool = True,
     novelty: float = 0.0,
+    ends: str = "terminated",
 ) -> Trial | Novelty:
     """Return trials of ``num_episodes`` inner episodes in a ``DarkRoom``."""
     env = DarkRoom(size, max_steps, num_train, split, ends_at_goal)
-    return _paying(Trial(env, env.default_params, num_episodes), size, novelty)
+    return _trial(env, num_episodes, novelty, ends)
 
 
 def dark_room_19x19(
-    num_episodes: int = 20, split: str = "train", novelty: float = 0.0
+    num_episodes: int = 20, split: str = "train", novelty: float = 0.0, ends: str = "terminated"
 ) -> Trial | Novelty:
     """Return trials in the larger of the published rooms: 100 steps, 300 goals to train on."""
-    return dark_room(19, 100, 300, num_episodes, split, novelty=novelty)
+    return dark_room(19, 100, 300, num_episodes, split, novelty=novelty, ends=ends)
 
 
 def dark_key_to_door(
@@ -248,14 +251,16 @@ def dark_key_to_door(
     num_episodes: int = 20,
     split: str = "train",
     novelty: float = 0.0,
+    ends: str = "terminated",
 ) -> Trial | Novelty:
     """Return trials of ``num_episodes`` inner episodes of ``DarkKeyToDoor``."""
     env = DarkKeyToDoor(size, max_steps, num_train, split)
-    return _paying(Trial(env, env.default_params, num_episodes), size, novelty)
+    return _trial(env, num_episodes, novelty, ends)
 
 
-def _paying(trial: Trial, size: int, novelty: float) -> Trial | Novelty:
-    return Novelty(trial, size, novelty) if novelty else trial
+def _trial(env: Room, num_episodes: int, novelty: float, ends: str) -> Trial | Novelty:
+    trial = Trial(env, env.default_params, num_episodes, ends=ends)
+    return Novelty(trial, env.size, novelty) if novelty else trial
 
 
 FACTORIES: dict[str, Callable[..., Any]] = {

@@ -199,6 +199,21 @@ def test_key_to_door_by_hand():
     assert float(room.optimal_return(short)) == pytest.approx(14 / 9)
 
 
+@pytest.mark.parametrize("novelty", [0.0, 0.2])
+@pytest.mark.parametrize("ends", ["terminated", "truncated"])
+def test_a_trial_ends_as_it_is_told_to(ends, novelty):
+    env, params = envs.make(
+        "meta/DarkRoom", max_steps=1, num_episodes=2, ends=ends, novelty=novelty
+    )
+    _, state = env.reset(KEY, params)
+    for is_last in (False, True):
+        _, state, _, terminated, truncated, _ = env.step(KEY, state, jnp.int8(UP), params)
+        assert (terminated, truncated) == (
+            is_last and ends == "terminated",
+            is_last and ends == "truncated",
+        )
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "complaint"),
     [
