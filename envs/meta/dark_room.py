@@ -50,7 +50,7 @@ class DarkRoom(Room):
     episode is .95 (9 x 9) and .96 (19 x 19). An agent that learns by reward has no reason to look
     where no goal ever was: the better it becomes on the 70, the more it passes the 11 by. A larger
     entropy bonus works against that; so does ``novelty``, an option of the trials, which is paid
-    for each cell that a trial sees for the first time (:class:`envs.meta.novelty.Novelty`). Where
+    for each new cell until a trial has found the goal (:class:`envs.meta.novelty.Novelty`). Where
     a trial terminates, its last goals were missed, known ones too: towards the end, values fall for
     what cannot be seen. ``ends="truncated"`` of the trials keeps them as in the middle of one.
 
@@ -255,12 +255,14 @@ def dark_key_to_door(
 ) -> Trial | Novelty:
     """Return trials of ``num_episodes`` inner episodes of ``DarkKeyToDoor``."""
     env = DarkKeyToDoor(size, max_steps, num_train, split)
-    return _trial(env, num_episodes, novelty, ends)
+    return _trial(env, num_episodes, novelty, ends, rewards=2)
 
 
-def _trial(env: Room, num_episodes: int, novelty: float, ends: str) -> Trial | Novelty:
+def _trial(
+    env: Room, num_episodes: int, novelty: float, ends: str, rewards: int = 1
+) -> Trial | Novelty:
     trial = Trial(env, env.default_params, num_episodes, ends=ends)
-    return Novelty(trial, env.size, novelty) if novelty else trial
+    return Novelty(trial, env.size, novelty, rewards) if novelty else trial
 
 
 FACTORIES: dict[str, Callable[..., Any]] = {

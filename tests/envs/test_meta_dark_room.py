@@ -250,6 +250,39 @@ def test_novelty_pays_once_for_each_cell_of_a_trial():
     assert not ended
 
 
+def paid_for_novelty(name, task, actions):
+    """Return what each action is paid beside the game's own reward, in a room of 3 x 3."""
+    env, params = envs.make(f"meta/{name}", size=3, num_train=3, novelty=0.25)
+    step = jax.jit(env.step)
+    _, state = env.reset(KEY, params)
+    task = params.inner.replace(**{name: jnp.array(at, jnp.int8) for name, at in task.items()})
+    inside = state.env_state.replace(task=task)
+    if hasattr(inside.env_state, "has_key"):  # begins anywhere; here in the middle
+        middle = inside.env_state.replace(position=jnp.array([1, 1], jnp.int8))
+        inside = inside.replace(env_state=middle)
+        state = state.replace(seen=jnp.zeros_like(state.seen).at[0, 1, 1].set(True))
+    state, before, paid = state.replace(env_state=inside), 0.0, []
+    for action in actions:
+        _, state, reward, _, _, info = step(KEY, state, action, params)
+        paid.append(float(reward - (info["inner_return"] - before)))
+        before = 0.0 if info["episode_done"] else info["inner_return"]
+    return paid
+
+
+def test_novelty_pays_no_more_in_a_trial_that_has_found_the_goal():
+    """By hand: new, the goal; the next inner episode's new cells pay nothing, nor the goal."""
+    found = paid_for_novelty("DarkRoom", {"goal": (0, 0)}, (UP, LEFT, DOWN, RIGHT, UP, LEFT))
+    assert found == [0.25, 0, 0, 0, 0, 0]
+
+
+def test_novelty_pays_for_the_key_and_from_there_on_for_the_door():
+    """By hand, the door in a corner: where it was sought, and what was walked on without a key."""
+    task = {"key": (0, 1), "door": (0, 0)}
+    found = paid_for_novelty("DarkKeyToDoor", task, (DOWN, UP, UP, DOWN, DOWN, UP, RIGHT))
+    # Down is new; the middle is not; the key is, with it; from there on all cells are new again.
+    assert found == [0.25, 0, 0.25, 0.25, 0.25, 0, 0.25]
+
+
 def test_novelty_leaves_the_game_as_it_is():
     def returns(env, params):
         """Return those of the inner episodes so far; the actions are the same for both."""
