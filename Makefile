@@ -13,8 +13,9 @@ quickstart: .venv/installed-$(EXTRA)
 	done
 	@$(BIN)/ssmrl plot $(RUNS)/s5 $(RUNS)/gru $(RUNS)/mlp --out $(RUNS)/curves.png
 
+# A file's tests share what they compile: 12 minutes on two cores, warm, and 14 if spread one by one.
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -n 2 -m slow
