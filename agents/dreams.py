@@ -11,7 +11,7 @@ import numpy as np
 from agents.episode import Episode
 from ssmrl.world_model.acting import ModelPolicy
 from ssmrl.world_model.imagination import open_loop
-from ssmrl.world_model.model import Moment
+from ssmrl.world_model.moments import Moment
 from ssmrl.world_model.parts import pack
 
 NUM_DREAMS = 4

@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.wrappers.base import name_of
 from ssmrl.errors import UsageError
-from ssmrl.world_model.model import Carry
+from ssmrl.world_model.moments import Carry
 
 
 @dataclass

@@ -35,7 +35,7 @@ from ssmrl.rl.rollout import ActorState
 from ssmrl.rl.rows import Rows
 from ssmrl.train.metrics import Mean, Metrics
 from ssmrl.world_model.behaviour import behaviour_losses, critic_of, replay_value, starts
-from ssmrl.world_model.model import Carry, Moment, carries_after
+from ssmrl.world_model.moments import Carry, Moment, carries_after
 from ssmrl.world_model.replay import Replay, Window
 
 

@@ -140,6 +140,7 @@ class Config:
         """Raise ``UsageError`` where a gradient step is beyond what a compiler can count."""
         check_within("r2i.batch_size x r2i.window", self.batch_size * self.window, 1)
         check_within("r2i.num_starts x r2i.horizon", self.num_starts * self.horizon, 1)
+        check_within("r2i.groups x r2i.classes", self.groups * self.classes, 1)
 
     def _check_ratio(self) -> None:
         whole = max(self.num_descents, 1)

@@ -1,5 +1,6 @@
 """All arrays of a tree as the rows of one matrix, for what is done to each array by itself."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -40,7 +41,7 @@ class Rows:
         """Return the tree whose arrays these rows are."""
         pieces = jnp.split(rows, np.cumsum(self._counts)[:-1])
         leaves = [
-            jnp.ravel(piece)[: int(np.prod(shape))].reshape(shape)
+            jnp.ravel(piece)[: math.prod(shape)].reshape(shape)
             for piece, shape in zip(pieces, self.shapes, strict=True)
         ]
         return jax.tree.unflatten(self.structure, leaves)
@@ -57,7 +58,7 @@ class Rows:
 
     @cached_property
     def _counts(self) -> list[int]:
-        return [-(-int(np.prod(shape)) // WIDTH) for shape in self.shapes]
+        return [-(-math.prod(shape) // WIDTH) for shape in self.shapes]
 
     @cached_property
     def _array_of_row(self) -> np.ndarray:

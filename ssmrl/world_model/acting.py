@@ -10,7 +10,7 @@ from flax import struct
 from ssmrl.rl.rollout import ActorState
 from ssmrl.world_model.actor_critic import ImaginingActorCritic
 from ssmrl.world_model.imagination import imagine
-from ssmrl.world_model.model import Carry, Moment
+from ssmrl.world_model.moments import Carry, Moment
 from ssmrl.world_model.parts import pack
 
 

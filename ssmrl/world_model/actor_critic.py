@@ -10,7 +10,8 @@ from flax import linen as nn
 from ssmrl.errors import UsageError
 from ssmrl.memory.base import name_of
 from ssmrl.nets.mlp import MLP
-from ssmrl.world_model.model import Moment, WorldModel
+from ssmrl.world_model.model import WorldModel
+from ssmrl.world_model.moments import Moment
 
 Look = Literal["output", "hidden", "full", "gated"]
 CRITIC = ("critic_body", "critic_out")  # names of its parameters

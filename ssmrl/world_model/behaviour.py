@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from ssmrl.rl.lambda_returns import lambda_returns
 from ssmrl.rl.normalise import PercentileScale
 from ssmrl.world_model.actor_critic import CRITIC
-from ssmrl.world_model.model import Losses, Moment, Observed
+from ssmrl.world_model.model import Losses
+from ssmrl.world_model.moments import Moment, Observed
 
 
 def starts(

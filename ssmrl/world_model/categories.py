@@ -21,6 +21,11 @@ class Categories(ABC):
         """How many numbers each packed entry knows, from 0: [k]."""
 
     @property
+    @abstractmethod
+    def one_hots(self) -> tuple[int, ...]:
+        """How many columns of the features each entry has, of which at most one is 1: [k]."""
+
+    @property
     def outputs(self) -> int:
         """Logits of all numbers of all entries."""
         return factored_size(self.classes)
@@ -65,6 +70,11 @@ class OneHots(Categories):
         """The categories, and none."""
         return tuple(n + 1 for n in self.sizes)
 
+    @property
+    def one_hots(self) -> tuple[int, ...]:
+        """The categories; none has no column."""
+        return self.sizes
+
     def pack(self, x: jax.Array) -> jax.Array:
         """Return what stands in each group: [..., len(sizes)]."""
         group, number = _slots(self.sizes)
@@ -99,6 +109,11 @@ class Integers(Categories):
     def classes(self) -> tuple[int, ...]:
         """The values of each column."""
         return tuple(int(n) + 1 for n in self._range)
+
+    @property
+    def one_hots(self) -> tuple[int, ...]:
+        """A column for each value."""
+        return self.classes
 
     @property
     def _range(self) -> np.ndarray:

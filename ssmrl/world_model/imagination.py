@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ssmrl.world_model.model import Moment
+from ssmrl.world_model.moments import Moment
 
 Lead = Callable[[Moment, jax.Array, jax.Array], Moment]  # (moment, action, key) -> the next
 

@@ -1,14 +1,16 @@
 """A world model around a memory: what is seen becomes latents, and what comes is foretold.
 
     z_t ~ q(z | o_t)                       posterior, of the observation alone
-    y_t = memory(z_0, a_0 ... z_t-1, a_t-1)   so that a window is one parallel scan
+    m_t = memory(z_0, a_0 ... z_t-1, a_t-1)   so that a window is one parallel scan
+    y_t = m_t, z_t-1, a_t-1                what is known before o_t
     p(z_t | y_t)                           prior, which stands in where nothing is seen
     p(o_t | y_t, z_t)                      likelihood of the observation
     p(r_t+1, c_t+1 | y_t, z_t, a_t)        reward and continuation
 
 Source: Deng et al. 2023 (S4WM), Samsami et al. 2024 (Recall to Imagine), Hafner et al. 2023
 (DreamerV3). Other than there, reward and continuation are foretold of the action, not of what is
-seen after it: after an end that is the next episode's first observation.
+seen after it: after an end that is the next episode's first observation. And the last step stands
+beside what the memory reads out, so that a prior can copy what stays as it was.
 """
 
 from typing import Any
@@ -16,44 +18,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax import struct
 
 from ssmrl.memory import scan_states
 from ssmrl.nets.dense import Dense
 from ssmrl.nets.distributional import SymexpBins
 from ssmrl.nets.mlp import MLP
+from ssmrl.world_model.code import Code
 from ssmrl.world_model.latents import Latents, balanced_kl
+from ssmrl.world_model.moments import Carry, Moment, Observed
 from ssmrl.world_model.observations import Decoder, Encoder
 from ssmrl.world_model.parts import Part
 
 Losses = dict[str, jax.Array]
-
-
-class Carry(struct.PyTreeNode):
-    """What stands between two steps; a start masks all of it."""
-
-    memory_state: Any
-    latent: jax.Array  # of the last step, compact: [*, G]
-    action: jax.Array  # of the last step, encoded: [*, A]
-    start: jax.Array  # whether the last step began an episode, bool [*]
-
-
-class Moment(struct.PyTreeNode):
-    """Where the model is after what was seen, or imagined to be seen."""
-
-    memory_state: Any
-    y: jax.Array  # what the memory reads out, [*, H]
-    latent: jax.Array  # one-hots, [*, G * C]
-    start: jax.Array  # whether an episode begins here, bool [*]
-
-
-class Observed(struct.PyTreeNode):
-    """What is made of a sequence, [T, B]."""
-
-    log_posterior: jax.Array  # [T, B, G, C]
-    latent: jax.Array  # one-hots, drawn straight through, [T, B, G * C]
-    y: jax.Array  # [T, B, H]
-    states: Any  # of the memory after every so many steps, [T / every, B, ...]
 
 
 class WorldModel(nn.Module):
@@ -78,8 +54,10 @@ class WorldModel(nn.Module):
     def setup(self) -> None:
         self.encoder = Encoder(self.parts, self.encoder_sizes, self.dtype)
         self.posterior_out = Dense(self.latents.size)
+        self.code = Code(self.parts, self.latents)
         self.latent_in = Dense(self.units, dtype=self.dtype)
         self.context_in = Dense(self.units, dtype=self.dtype, bias_init=nn.initializers.ones)
+        self.both_in = Dense(self.units, dtype=self.dtype)
         self.prior_body = MLP((self.units,))
         self.prior_out = Dense(self.latents.size)
         self.decoder = Decoder(self.parts, self.decoder_sizes, self.dtype)
@@ -99,11 +77,14 @@ class WorldModel(nn.Module):
 
     def posterior(self, packed: tuple[jax.Array, ...]) -> jax.Array:
         """Return log q(z | o), [..., G, C]."""
-        return self.latents.log_probs(self.posterior_out(self.encoder(packed)))
+        hidden = self.encoder(packed)
+        return self.latents.log_probs(self.posterior_out(hidden) + self.code(packed))
 
     def prior(self, y: jax.Array) -> jax.Array:
         """Return log p(z | y), [..., G, C]."""
-        return self.latents.log_probs(self.prior_out(self.prior_body(y.astype(self.dtype))))
+        x = y.astype(self.dtype)
+        x = jnp.concatenate([self.prior_body(x), x], axis=-1)
+        return self.latents.log_probs(self.prior_out(x))
 
     def observe(
         self,
@@ -127,12 +108,13 @@ class WorldModel(nn.Module):
             (latent_TxBxZ, action_TxBxA, start_TxB),
         )
         u_TxBxH = self._input(start_TxB, *shifted)
-        state, y_TxBxH, states = scan_states(
+        state, m_TxBxH, states = scan_states(
             self.memory, carry.memory_state, u_TxBxH, start_TxB, every
         )
         latent = self.latents.compact(latent_TxBxZ[-1])
         last = Carry(state, latent, action_TxBxA[-1], start_TxB[-1])
-        return last, Observed(log_posterior, latent_TxBxZ, y_TxBxH, states)
+        y_TxBxY = _beside(m_TxBxH, start_TxB, *shifted[:2])
+        return last, Observed(log_posterior, latent_TxBxZ, y_TxBxY, states)
 
     def see(
         self,
@@ -210,39 +192,26 @@ class WorldModel(nn.Module):
     def _step(
         self, state: Any, before: Any, start: jax.Array, prepared: Any
     ) -> tuple[Any, jax.Array]:
-        return self.memory.step(state, self._input(start, *before), start, **prepared)
+        state, m = self.memory.step(state, self._input(start, *before), start, **prepared)
+        return state, _beside(m, start, *before[:2])
 
     def _input(
         self, start: jax.Array, latent: jax.Array, action: jax.Array, was_start: jax.Array
     ) -> jax.Array:
         """Return what the memory takes in of the last step; nothing of before a start.
 
-        A product of what was seen and what was done there, or that it was an episode's first step,
-        so that a linear memory can keep the one by the other.
+        Beside the two themselves a product of what was seen and what was done there, or that it was
+        an episode's first step, so that a linear memory can keep the one by the other.
         """
         context = jnp.concatenate([action, was_start[..., None].astype(action.dtype)], axis=-1)
         latent, context = (
             jnp.where(start[..., None], 0, x).astype(self.dtype) for x in (latent, context)
         )
-        return nn.silu(self.latent_in(latent) * self.context_in(context))
+        product = self.latent_in(latent) * self.context_in(context)
+        return nn.silu(product) + self.both_in(jnp.concatenate([latent, context], axis=-1))
 
 
-def carries_after(
-    latents: Latents,
-    observed: Observed,
-    action_TxBxA: jax.Array,
-    start_TxB: jax.Array,
-    every: int,
-    piece: int,
-) -> Carry:
-    """Return the carries after every ``piece``-th step, [T / piece, B, ...].
-
-    ``every`` is that of the states observed, and divides ``piece``.
-    """
-    stride = piece // every
-    return Carry(
-        jax.tree.map(lambda x: x[stride - 1 :: stride], observed.states),
-        latents.compact(observed.latent[piece - 1 :: piece]),
-        action_TxBxA[piece - 1 :: piece],
-        start_TxB[piece - 1 :: piece],
-    )
+def _beside(m: jax.Array, start: jax.Array, latent: jax.Array, action: jax.Array) -> jax.Array:
+    """Return what the memory reads out and the last step side by side; of before a start zeros."""
+    last = jnp.where(start[..., None], 0, jnp.concatenate([latent, action], axis=-1))
+    return jnp.concatenate([m, last.astype(m.dtype)], axis=-1)

@@ -11,7 +11,7 @@ from tiny_models import MEMORIES, apply, filled, make_network
 from agents.experiment import EnvConfig
 from agents.parts import make_environment
 from ssmrl.world_model.acting import Learnt, ModelPolicy
-from ssmrl.world_model.model import carries_after
+from ssmrl.world_model.moments import carries_after
 from ssmrl.world_model.parts import pack, unpack
 from ssmrl.world_model.replay import Replay
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import chisquare
-from tiny_models import apply, make_carry, make_network, make_params, make_window
+from tiny_models import KNOWN, apply, make_carry, make_network, make_params, make_window
 
 from ssmrl.rl.normalise import PercentileScale
 from ssmrl.world_model.acting import ModelPolicy
@@ -18,14 +18,14 @@ from ssmrl.world_model.behaviour import (
     starts,
     with_critic,
 )
-from ssmrl.world_model.model import Carry, Moment, Observed
+from ssmrl.world_model.moments import Carry, Moment, Observed
 
 H, K = 5, 4
 GAMMA, LAMBDA, ENTROPY, SLOW = 0.9, 0.8, 0.3, 0.7
 BINS = np.sign(np.linspace(-2, 2, 9)) * np.expm1(np.abs(np.linspace(-2, 2, 9)))
 NETWORK = make_network("gru")
 PARAMS, SLOW_CRITIC = make_params(NETWORK, scale=1.0), critic_of(make_params(NETWORK, seed=1))
-PARAMS["params"]["continue_out"]["bias"] -= 4  # so that dreams end now and then
+PARAMS["params"]["continue_out"]["bias"] -= 2  # so that dreams end now and then
 CRITIC, ACTOR = {"critic_body", "critic_out"}, {"actor_body", "action_head"}
 
 
@@ -34,9 +34,8 @@ def make_moments(*front: int, seed: int = 0) -> Moment:
     rng = np.random.default_rng(seed)
     state = rng.normal(size=(*front, 1, 4)).astype(np.float32)
     latent = NETWORK.latents.one_hots(rng.integers(0, 3, (*front, 2)))
-    return Moment(
-        state, rng.normal(size=(*front, 4)).astype(np.float32), latent, np.zeros(front, bool)
-    )
+    y = rng.normal(size=(*front, KNOWN)).astype(np.float32)
+    return Moment(state, y, latent, np.zeros(front, bool))
 
 
 def cross_entropy(logits, x):
@@ -234,7 +233,7 @@ def test_a_start_is_where_acting_step_by_step_would_be(every):
     carry, window, key = make_carry(NETWORK), make_window(), jax.random.key(0)
     window.start[:] = np.arange(T * B).reshape(T, B) == 9  # one alone: after each all is the same
     see = apply(NETWORK, "see")
-    ys, states = np.zeros((T, B, 4)), np.zeros((T, B, 1, 4))
+    ys, states = np.zeros((T, B, KNOWN)), np.zeros((T, B, 1, 4))
     now = carry
     for t in range(T):
         packed, action, start = jax.tree.map(lambda x, t=t: x[t], window)

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import MEMORIES, apply, make_carry, make_network, make_params, make_window
 
 from ssmrl.world_model.imagination import imagine, open_loop
-from ssmrl.world_model.model import Moment
+from ssmrl.world_model.moments import Moment
 
 KEYS = jax.random.split(jax.random.key(1), 4)
 
