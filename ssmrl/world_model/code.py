@@ -51,8 +51,8 @@ def first_code(sizes: Sequence[int], groups: int, classes: int) -> jax.Array:
     for group, (entry, digit) in enumerate(digits[:groups]):
         numbers = np.arange(sizes[entry])
         stands_for[ends[entry] + numbers, group] = numbers // classes**digit % classes
-    weights = jax.nn.one_hot(stands_for, classes) * (math.log(classes) + CONFIDENCE)  # of -1 zeros
-    return weights.reshape(ends[-1], groups * classes)
+    one_hots = jax.nn.one_hot(stands_for, classes, dtype=jnp.float32)  # of -1 zeros
+    return (math.log(classes) + CONFIDENCE) * one_hots.reshape(ends[-1], groups * classes)
 
 
 def _length(size: int, classes: int) -> int:
