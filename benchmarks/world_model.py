@@ -98,7 +98,7 @@ def time_length(bench: Bench, memory: str, length: int, overrides: Sequence[str]
     agent, state = make(memory, length, bench.options.small, overrides)
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     flops = flops_of(agent.descend, state, jax.random.key(0))
-    timing = time_steps(agent.descend, state)
+    timing = time_steps(agent, agent.descend, state)
     floor = flops / bench.ceilings.matmul[agent.config.compute_dtype]
     return {
         "memory": memory,
@@ -112,7 +112,7 @@ def time_length(bench: Bench, memory: str, length: int, overrides: Sequence[str]
     }
 
 
-def time_steps(descend: Callable, state: Any) -> Timing:
+def time_steps(agent: Any, descend: Callable, state: Any) -> Timing:
     """Time gradient steps in a compiled loop of as many as asked for, as updates are."""
 
     def loop(state: Any, key: jax.Array, count: jax.Array) -> Any:
@@ -120,7 +120,8 @@ def time_steps(descend: Callable, state: Any) -> Timing:
         return jax.lax.fori_loop(0, count, step, state)
 
     key, count = jax.random.key(0), jnp.int32(STEPS)
-    program = jax.jit(loop, donate_argnums=0, compiler_options=compiler_options())
+    options = compiler_options(**agent.gpu_options)
+    program = jax.jit(loop, donate_argnums=0, compiler_options=options)
     compiled = program.lower(state, key, count).compile()
 
     def run(units: int) -> Any:
@@ -142,11 +143,11 @@ def time_parts(
     functions = part_functions(agent, window, keys)
     rows = []
     for name, fn in functions.items():
-        timing = time_steps(partial(_kept, fn), jax.tree.map(jnp.copy, state))
+        timing = time_steps(agent, partial(_kept, fn), jax.tree.map(jnp.copy, state))
         flops = flops_of(fn, state)
         floor = flops / bench.ceilings.matmul[c.compute_dtype]
         rows.append({"part": name, **timing.columns(), "matmul floor ms": 1e3 * floor})
-    timing = time_steps(agent.descend, state)
+    timing = time_steps(agent, agent.descend, state)
     flops = flops_of(agent.descend, state, keys[0])
     floor = flops / bench.ceilings.matmul[c.compute_dtype]
     rows.append({"part": "whole", **timing.columns(), "matmul floor ms": 1e3 * floor})

@@ -80,7 +80,7 @@ def test_acting_needs_no_memory_for_it():
 @pytest.mark.parametrize("gpu", [True, False])
 def test_timing_what_acting_takes_copies_none_of_it(monkeypatch, gpu):
     monkeypatch.setattr(chunk, "on_gpu", lambda: gpu)
-    monkeypatch.setattr(chunk, "compiler_options", lambda *_: None)
+    monkeypatch.setattr(chunk, "compiler_options", lambda *_, **__: None)
     one = with_spare(True)
     state, batch = jax.eval_shape(Chunk(one, 1)._act, jax.eval_shape(one.init, jax.random.key(0)))
     assert (state.replay is None) == gpu
