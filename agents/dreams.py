@@ -74,10 +74,10 @@ def _dream(
     steps_TxK = jnp.minimum(jnp.arange(length)[:, None] + starts_K[None], length - 1)
     action_TxKxA = action_TxA[steps_TxK]
     lead = partial(apply, method="imagine", **apply(method="prepare"))
-    later = open_loop(lead, first, action_TxKxA[:-1], key_lead)
-    moments = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
-    rewards, _ = apply(moments, action_TxKxA, method="expect")
-    return apply(later, method="decode"), rewards
+    later = open_loop(lead, first, action_TxKxA, key_lead)
+    moments = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), first, later)
+    rewards, _ = apply(moments, action_TxKxA, later.latent, method="expect")
+    return apply(jax.tree.map(lambda x: x[:-1], later), method="decode"), rewards
 
 
 def _placed(foretold: np.ndarray, at: int, length: int) -> np.ndarray:

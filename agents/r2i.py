@@ -187,7 +187,7 @@ class R2I:
         carry = window.carry if c.stored_states else self.initial_memory(c.batch_size)
         seen = (carry, d.obs, action, d.start, key_observe, self.every)
         _, observed = network.apply(params, *seen, method="observe")
-        happened = (d.obs, action, reward, d.return_ends)
+        happened = (d.obs, action, reward, d.return_ends, d.ended)
         model = network.apply(params, observed, *happened, c.free_nats, method="losses")
 
         first = starts(observed, d.start, self.every, c.num_starts, key_starts)

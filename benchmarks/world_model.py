@@ -165,7 +165,7 @@ def part_functions(agent: Any, window: Any, keys: jax.Array) -> dict[str, Callab
         return apply(params, *seen, method="observe")[1]
 
     def model(params: Any) -> jax.Array:
-        happened = (d.obs, action, d.reward, d.terminated, c.free_nats)
+        happened = (d.obs, action, d.reward, d.terminated, d.ended, c.free_nats)
         parts = apply(params, observe(params), *happened, method="losses")
         return sum(part.mean() for part in parts.values())
 

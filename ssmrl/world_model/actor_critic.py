@@ -50,7 +50,7 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
         moment = self.see(carry, packed, start, key)
         self.imagine(moment, carry.action, key)
         self.decode(moment)
-        self.foretell(moment.y, moment.latent, carry.action)
+        self.foretell(moment.y, moment.latent, carry.action, moment.latent)
         self.policy(moment)
         self.value(moment)
 

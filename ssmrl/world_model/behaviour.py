@@ -61,7 +61,7 @@ def behaviour_losses(
     moments, actions, encoded = jax.lax.stop_gradient(imagined)
     frozen, apply = jax.lax.stop_gradient(params), network.apply
     before = jax.tree.map(lambda x: x[:-1], moments)
-    reward, goes_on = apply(frozen, before, encoded, method="expect")
+    reward, goes_on = apply(frozen, before, encoded, moments.latent[1:], method="expect")
     discount = gamma * goes_on
     logits: Any = apply(params, moments, method="value")
     value = jax.lax.stop_gradient(network.bins.mean(logits))

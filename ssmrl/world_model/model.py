@@ -5,12 +5,13 @@
     y_t = m_t, z_t-1, a_t-1                what is known before o_t
     p(z_t | y_t)                           prior, which stands in where nothing is seen
     p(o_t | y_t, z_t)                      likelihood of the observation
-    p(r_t+1, c_t+1 | y_t, z_t, a_t)        reward and continuation
+    p(r_t+1 | y_t, z_t, a_t, z_t+1)        reward, with z_t+1 = 0 where an episode ended
+    p(c_t+1 | y_t, z_t, a_t)               continuation: what counts later, and what is seen
 
 Source: Deng et al. 2023 (S4WM), Samsami et al. 2024 (Recall to Imagine), Hafner et al. 2023
-(DreamerV3). Other than there, reward and continuation are foretold of the action, not of what is
-seen after it: after an end that is the next episode's first observation. And the last step stands
-beside what the memory reads out, so that a prior can copy what stays as it was.
+(DreamerV3). Other than there, reward and continuation are foretold of the action too, and not only
+of what is seen after it: after an end that is the next episode's first observation. And the last
+step stands beside what the memory reads out, so that a prior can copy what stays as it was.
 """
 
 from typing import Any
@@ -66,7 +67,7 @@ class WorldModel(nn.Module):
         self.reward_body = MLP(self.head_sizes)
         self.reward_out = self.bins.head()
         self.continue_body = MLP(self.head_sizes)
-        self.continue_out = Dense(1)
+        self.continue_out = Dense(2)
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
         """Return what stands before the first step; needs no parameters."""
@@ -146,19 +147,33 @@ class WorldModel(nn.Module):
         return {} if prepare is None else {"prepared": prepare(self.dtype)}
 
     def foretell(
-        self, y: jax.Array, latent: jax.Array, action: jax.Array
+        self, y: jax.Array, latent: jax.Array, action: jax.Array, after: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Return logits of the reward [..., K] for an action, and of going on after it [...]."""
+        """Return logits of the reward for an action, [..., K], and of what goes on, [..., 2].
+
+        These are whether later rewards count, and whether something is seen of the episode after
+        the action. ``after`` is the latent then, of zeros where nothing is: of what is seen it is
+        learnt sooner what pays, where that hangs on what is remembered (pairs of cards).
+        """
         seen = jnp.concatenate([y, latent], axis=-1).astype(self.dtype)
         # A product, since what an action pays hangs on whether it fits: card for card, say.
         x = self.seen_in(seen) * self.action_in(action.astype(self.dtype))
-        reward = self.reward_out(self.reward_body(x))
-        return reward, self.continue_out(self.continue_body(x))[..., 0].astype(jnp.float32)
+        goes_on = self.continue_out(self.continue_body(x)).astype(jnp.float32)
+        x = jnp.concatenate([x, after.astype(self.dtype)], axis=-1)
+        return self.reward_out(self.reward_body(x)), goes_on
 
-    def expect(self, moment: Moment, action: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return the mean reward [...] for an action, and how likely it goes on after it [...]."""
-        reward, going_on = self.foretell(moment.y, moment.latent, action)
-        return self.bins.mean(reward), nn.sigmoid(going_on)
+    def expect(
+        self, moment: Moment, action: jax.Array, after: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return the mean reward [...] for an action, and how likely later ones count [...].
+
+        ``after`` is a latent to which it leads, if anything is seen after it.
+        """
+        reward, goes_on = self.foretell(moment.y, moment.latent, action, after)
+        at_end, _ = self.foretell(moment.y, moment.latent, action, jnp.zeros_like(after))
+        counts, is_seen = jnp.moveaxis(nn.sigmoid(goes_on), -1, 0)
+        mean = self.bins.mean
+        return is_seen * mean(reward) + (1 - is_seen) * mean(at_end), counts
 
     def losses(
         self,
@@ -167,22 +182,27 @@ class WorldModel(nn.Module):
         action: jax.Array,
         reward: jax.Array,
         return_ends: jax.Array,
+        ended: jax.Array,
         free: float | jax.Array,
     ) -> Losses:
         """Return what a sequence costs, part by part, in nats: [T, B] each.
 
-        ``reward`` is that for ``action``, and ``return_ends`` tells that no later one counts.
+        ``reward`` is that for ``action``, ``return_ends`` tells that no later one counts, and
+        ``ended`` that nothing of the episode is seen after it.
         Latents of less than ``free`` nats a step cost nothing more; see ``balanced_kl``.
         """
         seen = jnp.concatenate([observed.y, observed.latent], axis=-1)
         dynamics, representation = balanced_kl(observed.log_posterior, self.prior(observed.y), free)
-        reward_logits, going_on = self.foretell(observed.y, observed.latent, action)
+        later = jnp.concatenate([observed.latent[1:], jnp.zeros_like(observed.latent[:1])])
+        after = jnp.where(ended[..., None], 0, later)
+        reward_logits, goes_on = self.foretell(observed.y, observed.latent, action, after)
+        is_over = jnp.stack([return_ends, ended], axis=-1)
         return {
             "observation": -self.decoder.log_prob(seen, packed),
             "dynamics": dynamics,
             "representation": representation,
             "reward": self.bins.loss(reward_logits, reward),
-            "continuation": nn.softplus(jnp.where(return_ends, going_on, -going_on)),
+            "continuation": nn.softplus(jnp.where(is_over, goes_on, -goes_on)).sum(-1),
         }
 
     def decode(self, moment: Moment) -> jax.Array:

@@ -123,14 +123,14 @@ def test_interrupted_run_saves_its_state_and_goes_on(undisturbed, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["ppo", "r2i"])
 def test_run_killed_often_ends_the_same(undisturbed, tmp_path, agent):
-    """Twenty runs at most, killed at random moments, the first seconds of start-up included.
+    """Ten runs at most, killed at random moments, the first seconds of start-up included.
 
     The replay is part of what ends the same.
     """
     path = tmp_path / agent
     chance = random.Random(0)
-    kills = kill_and_resume(path, [chance.uniform(0, 0.4) for _ in range(20)])
-    assert kills >= 5
+    kills = kill_and_resume(path, [chance.uniform(0, 0.4) for _ in range(10)])
+    assert kills >= 4
     assert_same_end(path, undisturbed)
 
 

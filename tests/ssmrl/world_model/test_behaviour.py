@@ -25,7 +25,7 @@ GAMMA, LAMBDA, ENTROPY, SLOW = 0.9, 0.8, 0.3, 0.7
 BINS = np.sign(np.linspace(-2, 2, 9)) * np.expm1(np.abs(np.linspace(-2, 2, 9)))
 NETWORK = make_network("gru")
 PARAMS, SLOW_CRITIC = make_params(NETWORK, scale=1.0), critic_of(make_params(NETWORK, seed=1))
-PARAMS["params"]["continue_out"]["bias"] -= 2  # so that dreams end now and then
+PARAMS["params"]["continue_out"]["bias"] += 3  # so that dreams end now and then
 CRITIC, ACTOR = {"critic_body", "critic_out"}, {"actor_body", "action_head"}
 
 
@@ -66,7 +66,8 @@ def test_losses_of_a_dream_by_hand():
     new_scale, found = losses(PARAMS, SLOW_CRITIC, scale, imagined, *numbers)
 
     before = jax.tree.map(lambda x: x[:-1], moments)
-    reward, goes_on = map(np.asarray, apply(NETWORK, "expect")(PARAMS, before, imagined[2]))
+    expected = apply(NETWORK, "expect")(PARAMS, before, imagined[2], moments.latent[1:])
+    reward, goes_on = map(np.asarray, expected)
     assert goes_on.min() < 0.2
     assert goes_on.max() > 0.8
     logits = apply(NETWORK, "value")(PARAMS, moments)

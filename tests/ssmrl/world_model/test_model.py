@@ -149,7 +149,8 @@ def outputs(network, params, x: dict) -> list:
     _, o = apply(network, "observe")(params, carry, *shown, KEY, every=1)
     moments = Moment(o.states, o.y, o.latent, x["start"])
     policy, value = (apply(network, name)(params, moments) for name in ("policy", "value"))
-    foretold = apply(network, "foretell")(params, o.y, o.latent, x["action"])
+    after = jnp.zeros_like(o.latent)
+    foretold = apply(network, "foretell")(params, o.y, o.latent, x["action"], after)
     # What a Transformer's ring still holds of before is never looked at: outputs tell of it.
     states = () if network.look == "output" else o.states
     prior = apply(network, "prior")(params, o.y)
@@ -292,25 +293,29 @@ def test_losses_by_hand():
     _, o = at_once(network, params, carry, window)
     rng = np.random.default_rng(1)
     reward = rng.normal(size=(T, B)).astype(np.float32)
-    return_ends = rng.random((T, B)) < 0.3
+    return_ends, ended = rng.random((2, T, B)) < 0.3
     log_p, log_q = o.log_posterior, apply(network, "prior")(params, o.y)
     divergence = (np.exp(log_p) * (log_p - log_q)).sum((-2, -1))
     free = np.median(divergence)  # some are above, some below
     divergence = np.maximum(divergence, free)
-    happened = window.packed, window.action, reward, return_ends, free
+    happened = window.packed, window.action, reward, return_ends, ended, free
     found = apply(network, "losses")(params, o, *happened)
-    reward_logits, going_on = apply(network, "foretell")(params, o.y, o.latent, window.action)
-    likely = 1 / (1 + np.exp(-going_on))
+    after = np.zeros_like(o.latent)
+    for t, b in np.argwhere(~ended[:-1]):  # of the window's last step it is not known
+        after[t, b] = o.latent[t + 1, b]
+    foretold = apply(network, "foretell")(params, o.y, o.latent, window.action, after)
+    likely = 1 / (1 + np.exp(-foretold[1]))
     seen = jnp.concatenate([o.y, o.latent], -1)
     decoded = network.apply(
         params, seen, window.packed, method=lambda m, *x: m.decoder.log_prob(*x)
     )
+    is_over = np.stack([return_ends, ended], -1)
     expected = {
         "observation": -decoded,
         "dynamics": divergence,
         "representation": divergence,
-        "reward": network.bins.loss(reward_logits, reward),
-        "continuation": -np.log(np.where(return_ends, 1 - likely, likely)),
+        "reward": network.bins.loss(foretold[0], reward),
+        "continuation": -np.log(np.where(is_over, 1 - likely, likely)).sum(-1),
     }
     assert found.keys() == expected.keys()
     for name, loss in expected.items():
@@ -318,18 +323,30 @@ def test_losses_by_hand():
 
 
 def test_what_is_expected_of_an_action():
-    """The mean reward over the bins, and how likely later ones count."""
+    """The mean reward, with what is seen after it and at an end, and how likely later ones count.
+
+    What is seen tells of the reward, and of nothing else.
+    """
     network = make_network("gru")
     params, window = make_params(network), make_window(steps=1)
     packed, start = jax.tree.map(lambda x: x[0], (window.packed, window.start))
     moment = apply(network, "see")(params, make_carry(network), packed, start, KEY)
     expect, foretell = (partial(apply(network, name), params) for name in ("expect", "foretell"))
-    logits, going_on = foretell(moment.y, moment.latent, window.action[0])
-    probs = np.asarray(jax.nn.softmax(logits))
+    action, after = window.action[0], jnp.roll(moment.latent, 1, axis=0)
+    seen, unseen = (
+        foretell(moment.y, moment.latent, action, x) for x in (after, jnp.zeros_like(after))
+    )
+    assert np.all(np.abs(seen[0] - unseen[0]).max(-1) > 1e-3)
+    np.testing.assert_array_equal(seen[1], unseen[1])
     even = np.linspace(-2, 2, 9)
-    reward, likely = expect(moment, window.action[0])
-    np.testing.assert_allclose(reward, probs @ (np.sign(even) * np.expm1(np.abs(even))), rtol=1e-4)
-    np.testing.assert_allclose(likely, 1 / (1 + np.exp(-going_on)), rtol=1e-5)
+    means = [
+        jax.nn.softmax(x[0]) @ (np.sign(even) * np.expm1(np.abs(even))) for x in (seen, unseen)
+    ]
+    counts, is_seen = np.moveaxis(1 / (1 + np.exp(-seen[1])), -1, 0)
+    reward, likely = expect(moment, action, after)
+    expected = is_seen * means[0] + (1 - is_seen) * means[1]
+    np.testing.assert_allclose(reward, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(likely, counts, rtol=1e-5)
     flat = apply(network, "decode")(params, moment)
     assert (flat.shape, flat.dtype) == ((B, 5), jnp.float32)
 
@@ -346,10 +363,10 @@ def test_in_bfloat16_states_and_what_is_told_have_32_bits(name):
         seen = apply(network, "see")(params, carry, packed, start, KEY)
         led = apply(network, "imagine")(params, seen, action, KEY)
         observed = jax.tree.map(lambda x: x[0], Moment(o.states, o.y, o.latent, window.start))
-        happened = window.packed, action[None], jnp.zeros((T, B)), window.start, 0.1
+        happened = window.packed, action[None], jnp.zeros((T, B)), window.start, window.start, 0.1
         losses = apply(network, "losses")(params, o, *happened)
         told = [
-            apply(network, "expect")(params, seen, action),
+            apply(network, "expect")(params, seen, action, led.latent),
             apply(network, "prior")(params, seen.y),
         ]
         told += [
