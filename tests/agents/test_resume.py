@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny_agents import TINY_R2I
@@ -19,13 +18,12 @@ from agents.cli import main
 from agents.experiment import load_experiment
 from agents.run import make_agent as agent_of
 from ssmrl.train.checkpoint import Checkpoints
-from ssmrl.train.chunk import Chunk, init_seeds
-from ssmrl.train.config import parse_overrides
+from ssmrl.train.chunk import init_seeds
 from ssmrl.train.run_folder import RunFolder
 
 SHARED = [
     "train", "quickstart", "--memory.features", "8", "--memory.state-size", "8",
-    "--eval-episodes", "8", "--checkpoint-every", "1",
+    "--eval-episodes", "8", "--checkpoint-every", "1", "--num-seeds", "2",
     "--env.name", "popgym/PositionOnlyCartPoleEasy",
 ]  # fmt: skip
 ARGUMENTS = {
@@ -43,7 +41,7 @@ def final_state(path: Path):
     """Return the leaves of the newest checkpoint, PRNG keys as numbers."""
     experiment = load_experiment(path / "config.yaml")
     agent = agent_of(experiment)
-    like = jax.eval_shape(lambda: init_seeds(agent, 0, 1))
+    like = jax.eval_shape(lambda: init_seeds(agent, 0, 2))
     update, state, warnings = Checkpoints(path / "checkpoints").restore(like)
     assert (update, warnings) == (UPDATES, [])
     state = state.replace(key=jax.random.key_data(state.key))
@@ -132,21 +130,3 @@ def test_run_killed_often_ends_the_same(undisturbed, tmp_path, agent):
     kills = kill_and_resume(path, [chance.uniform(0, 0.4) for _ in range(10)])
     assert kills >= 4
     assert_same_end(path, undisturbed)
-
-
-def test_updates_before_and_after_a_checkpoint_equal_those_without(tmp_path):
-    arguments = [*ARGUMENTS["ppo"][2:], "--num-seeds", "2"]
-    experiment = load_experiment("quickstart", parse_overrides(arguments))
-    agent = agent_of(experiment)
-    first = init_seeds(agent, 0, 2)
-    chunk = Chunk(agent, 2)
-    straight, _, _ = chunk(first, jnp.int32(4))
-    half, _, _ = chunk(init_seeds(agent, 0, 2), 2)
-    Checkpoints(tmp_path).save(2, half)
-    like = jax.eval_shape(lambda: init_seeds(agent, 0, 2))
-    _, restored, _ = Checkpoints(tmp_path).restore(like)
-    resumed, _, _ = chunk(restored, 2)
-    for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True):
-        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a, b = jax.random.key_data(a), jax.random.key_data(b)
-        np.testing.assert_array_equal(a, b)
