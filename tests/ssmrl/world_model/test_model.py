@@ -321,6 +321,14 @@ def test_losses_by_hand():
     for name, loss in expected.items():
         np.testing.assert_allclose(found[name], loss, rtol=1e-4, atol=1e-5, err_msg=name)
 
+    def at_ends(latent):
+        found = apply(network, "losses")(params, o.replace(latent=latent), *happened)
+        return jnp.sum(found["reward"] * ended)
+
+    slopes = np.abs(jax.grad(at_ends)(o.latent)).max(-1)
+    assert slopes[ended].all()
+    assert not slopes[~ended].any()  # of the next episode's first observation, too
+
 
 def test_what_is_expected_of_an_action():
     """The mean reward, with what is seen after it and at an end, and how likely later ones count.
