@@ -15,7 +15,7 @@ from ssmrl.world_model.moments import Carry
 from ssmrl.world_model.parts import Numbers, OneHots
 
 FEATURES = 4
-KNOWN = FEATURES + 2 * 3 + 2  # numbers in ``y``: of memory, latent and action
+KNOWN = FEATURES + 3 * (2 * 3) + 2  # numbers in ``y``: album, news, memory, latent and action
 SMALL: dict[str, dict[str, Any]] = {
     "s5": {"state_size": 4, "num_layers": 2},
     "transformer": {"num_heads": 2, "num_layers": 1, "context": 4},

@@ -10,20 +10,25 @@ from flax import linen as nn
 from ssmrl.errors import UsageError
 from ssmrl.memory.base import name_of
 from ssmrl.nets.mlp import MLP
+from ssmrl.nets.product import Product
 from ssmrl.world_model.model import WorldModel
 from ssmrl.world_model.moments import Moment
 
 Look = Literal["output", "hidden", "full", "gated"]
-CRITIC = ("critic_body", "critic_out")  # names of its parameters
+CRITIC = ("critic_in", "critic_body", "critic_out")  # names of its parameters
 
 
 class ImaginingActorCritic(WorldModel, kw_only=True):
     """A world model with an actor and a critic, which look at the model's moments.
 
-    ``look`` says at what beside the latent: "output" at what the memory reads out, "hidden" at
-    its states, "full" at both, as Samsami et al. 2024 chose by domain; "gated" at both, each
-    times a number that is learnt. Outputs and each array of the states are brought to a root mean
-    square of 1 before, since states grow with the memory's time constants.
+    ``look`` says at what beside the latent and its news: "output" at what is known before, which
+    is what the memory reads out and more, "hidden" at the memory's states, "full" at both, as
+    Samsami et al. 2024 chose by domain; "gated" at both, each times a number that is learnt. These
+    are brought to a root mean square of 1 before, each array of the states by itself, since states
+    grow with the memory's time constants.
+
+    A product of these and of what is seen is looked at too: without it 12 cards were not paired
+    from memory in 1.3 million steps (0.38, as one earns without), with it 0.72 after 0.76 million.
     """
 
     action_head: nn.Module
@@ -33,17 +38,19 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
     def setup(self) -> None:
         super().setup()
         self.gates = self.param("gates", nn.initializers.ones, (2,), jnp.float32)
+        self.actor_in = Product(self.policy_sizes[0], self.dtype)
         self.actor_body = MLP(self.policy_sizes)
+        self.critic_in = Product(self.policy_sizes[0], self.dtype)
         self.critic_body = MLP(self.policy_sizes)
         self.critic_out = self.bins.head()
 
     def policy(self, moment: Moment) -> distrax.Distribution:
         """Return the distribution of actions, [...]."""
-        return self.action_head(self.actor_body(*self._seen(moment)))
+        return self.action_head(self.actor_body(*self._seen(moment, self.actor_in)))
 
     def value(self, moment: Moment) -> jax.Array:
         """Return logits of the value, [..., K]."""
-        return self.critic_out(self.critic_body(*self._seen(moment)))
+        return self.critic_out(self.critic_body(*self._seen(moment, self.critic_in)))
 
     def __call__(self, carry: Any, packed: Any, start: jax.Array, key: jax.Array) -> None:
         """Touch all parameters, for ``init``."""
@@ -54,13 +61,17 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
         self.policy(moment)
         self.value(moment)
 
-    def _seen(self, moment: Moment) -> tuple[jax.Array, jax.Array | None]:
+    def _seen(self, moment: Moment, fits: Product) -> tuple[jax.Array, jax.Array | None]:
         """Return what is seen, [..., F], and by what each column of it is multiplied, [F]."""
-        parts = [moment.latent]
+        known = []
         if self.look != "hidden":
-            parts.append(_unit(moment.y))
+            known.append(_unit(moment.y))
         if self.look != "output":
-            parts.append(_summary(moment.memory_state, moment.y.shape[:-1]))
+            states, _ = moment.memory_state
+            known.append(_summary(states, moment.y.shape[:-1]))
+        shown = self.with_news(moment.y, moment.latent)
+        product = fits(jnp.concatenate(known, axis=-1), shown).astype(jnp.float32)
+        parts = [jnp.concatenate([shown, product], axis=-1), *known]
         seen = jnp.concatenate(parts, axis=-1).astype(self.dtype)
         if self.look != "gated":
             return seen, None

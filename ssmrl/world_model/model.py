@@ -2,7 +2,9 @@
 
     z_t ~ q(z | o_t)                       posterior, of the observation alone
     m_t = memory(z_0, a_0 ... z_t-1, a_t-1)   so that a window is one parallel scan
-    y_t = m_t, z_t-1, a_t-1                what is known before o_t
+    b_t = max(z_0 ... z_t-1)               album of what was seen in the episode
+    n_t = relu(z_t - z_t-1)                what of it is new
+    y_t = b_t, n_t-1, m_t, z_t-1, a_t-1    what is known before o_t
     p(z_t | y_t)                           prior, which stands in where nothing is seen
     p(o_t | y_t, z_t)                      likelihood of the observation
     p(r_t+1 | y_t, z_t, a_t, z_t+1)        reward, with z_t+1 = 0 where an episode ended
@@ -10,8 +12,9 @@
 
 Source: Deng et al. 2023 (S4WM), Samsami et al. 2024 (Recall to Imagine), Hafner et al. 2023
 (DreamerV3). Other than there, reward and continuation are foretold of the action too, and not only
-of what is seen after it: after an end that is the next episode's first observation. And the last
-step stands beside what the memory reads out, so that a prior can copy what stays as it was.
+of what is seen after it: after an end that is the next episode's first observation. And album and
+last step stand beside what the memory reads out, so that a prior can copy what stays as it was.
+What is known enters by products with what is done or seen, :class:`ssmrl.nets.product.Product`.
 """
 
 from typing import Any
@@ -24,10 +27,13 @@ from ssmrl.memory import scan_states
 from ssmrl.nets.dense import Dense
 from ssmrl.nets.distributional import SymexpBins
 from ssmrl.nets.mlp import MLP
+from ssmrl.nets.product import Product
+from ssmrl.world_model import album as albums
 from ssmrl.world_model.code import Code
 from ssmrl.world_model.latents import Latents, balanced_kl
 from ssmrl.world_model.moments import Carry, Moment, Observed
 from ssmrl.world_model.observations import Decoder, Encoder
+from ssmrl.world_model.outcome import Outcome
 from ssmrl.world_model.parts import Part
 
 Losses = dict[str, jax.Array]
@@ -56,25 +62,21 @@ class WorldModel(nn.Module):
         self.encoder = Encoder(self.parts, self.encoder_sizes, self.dtype)
         self.posterior_out = Dense(self.latents.size)
         self.code = Code(self.parts, self.latents)
-        self.latent_in = Dense(self.units, dtype=self.dtype)
-        self.context_in = Dense(self.units, dtype=self.dtype, bias_init=nn.initializers.ones)
+        self.product_in = Product(self.units, self.dtype)
         self.both_in = Dense(self.units, dtype=self.dtype)
+        self.leads_to = Product(self.units, self.dtype)
         self.prior_body = MLP((self.units,))
         self.prior_out = Dense(self.latents.size)
         self.decoder = Decoder(self.parts, self.decoder_sizes, self.dtype)
-        self.seen_in = Dense(self.head_sizes[0], dtype=self.dtype)
-        self.action_in = Dense(self.head_sizes[0], dtype=self.dtype, bias_init=nn.initializers.ones)
-        self.reward_body = MLP(self.head_sizes)
-        self.reward_out = self.bins.head()
-        self.continue_body = MLP(self.head_sizes)
-        self.continue_out = Dense(2)
+        self.outcome = Outcome(self.head_sizes, self.bins, self.dtype)
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
         """Return what stands before the first step; needs no parameters."""
         latent = jnp.zeros((*batch_shape, self.latents.groups), self.latents.dtype)
         action = jnp.zeros((*batch_shape, self.action_size), jnp.float32)
         start = jnp.zeros(batch_shape, bool)
-        return Carry(self.memory.initial_state(batch_shape), latent, action, start)
+        album = albums.empty(batch_shape, self.latents.size)
+        return Carry((self.memory.initial_state(batch_shape), album), latent, action, start)
 
     def posterior(self, packed: tuple[jax.Array, ...]) -> jax.Array:
         """Return log q(z | o), [..., G, C]."""
@@ -84,8 +86,20 @@ class WorldModel(nn.Module):
     def prior(self, y: jax.Array) -> jax.Array:
         """Return log p(z | y), [..., G, C]."""
         x = y.astype(self.dtype)
-        x = jnp.concatenate([self.prior_body(x), x], axis=-1)
-        return self.latents.log_probs(self.prior_out(x))
+        product = self.leads_to(x, x[..., -self.action_size :])
+        hidden = self.prior_body(jnp.concatenate([x, product], axis=-1))
+        last = x[..., 2 * self.latents.size :]
+        return self.latents.log_probs(self.prior_out(jnp.concatenate([hidden, product, last], -1)))
+
+    def with_news(self, y: jax.Array, latent: jax.Array) -> jax.Array:
+        """Return a latent and what of it is new, side by side: [..., 2 Z]."""
+        size = self.latents.size
+        before = y[..., -self.action_size - size : -self.action_size]
+        return jnp.concatenate([latent, albums.news(latent, before)], axis=-1)
+
+    def seen(self, y: jax.Array, latent: jax.Array) -> jax.Array:
+        """Return all that is known once a latent is seen."""
+        return jnp.concatenate([y, self.with_news(y, latent)], axis=-1)
 
     def observe(
         self,
@@ -108,13 +122,16 @@ class WorldModel(nn.Module):
             before,
             (latent_TxBxZ, action_TxBxA, start_TxB),
         )
-        u_TxBxH = self._input(start_TxB, *shifted)
-        state, m_TxBxH, states = scan_states(
-            self.memory, carry.memory_state, u_TxBxH, start_TxB, every
-        )
+        shifted = _of_episode(start_TxB, shifted)
+        state, album = carry.memory_state
+        album_TxBxZ, news_TxBxZ = albums.put_all(album, shifted[0], start_TxB)
+        u_TxBxH = self._input(news_TxBxZ, *shifted)
+        state, m_TxBxH, states = scan_states(self.memory, state, u_TxBxH, start_TxB, every)
+        states = states, jax.tree.map(lambda x: x[every - 1 :: every], album_TxBxZ)
+        state = state, jax.tree.map(lambda x: x[-1], album_TxBxZ)
         latent = self.latents.compact(latent_TxBxZ[-1])
         last = Carry(state, latent, action_TxBxA[-1], start_TxB[-1])
-        y_TxBxY = _beside(m_TxBxH, start_TxB, *shifted[:2])
+        y_TxBxY = _beside(album_TxBxZ.seen, news_TxBxZ, m_TxBxH, *shifted[:2])
         return last, Observed(log_posterior, latent_TxBxZ, y_TxBxY, states)
 
     def see(
@@ -153,14 +170,10 @@ class WorldModel(nn.Module):
 
         These are whether later rewards count, and whether something is seen of the episode after
         the action. ``after`` is the latent then, of zeros where nothing is: of what is seen it is
-        learnt sooner what pays, where that hangs on what is remembered (pairs of cards).
+        learnt sooner what pays.
         """
-        seen = jnp.concatenate([y, latent], axis=-1).astype(self.dtype)
-        # A product, since what an action pays hangs on whether it fits: card for card, say.
-        x = self.seen_in(seen) * self.action_in(action.astype(self.dtype))
-        goes_on = self.continue_out(self.continue_body(x)).astype(jnp.float32)
-        x = jnp.concatenate([x, after.astype(self.dtype)], axis=-1)
-        return self.reward_out(self.reward_body(x)), goes_on
+        then = jnp.concatenate([after, albums.news(after, latent)], axis=-1)
+        return self.outcome(self.seen(y, latent), action, then)
 
     def expect(
         self, moment: Moment, action: jax.Array, after: jax.Array
@@ -191,7 +204,7 @@ class WorldModel(nn.Module):
         ``ended`` that nothing of the episode is seen after it.
         Latents of less than ``free`` nats a step cost nothing more; see ``balanced_kl``.
         """
-        seen = jnp.concatenate([observed.y, observed.latent], axis=-1)
+        seen = self.seen(observed.y, observed.latent)
         dynamics, representation = balanced_kl(observed.log_posterior, self.prior(observed.y), free)
         later = jnp.concatenate([observed.latent[1:], jnp.zeros_like(observed.latent[:1])])
         after = jnp.where(ended[..., None], 0, later)
@@ -207,31 +220,40 @@ class WorldModel(nn.Module):
 
     def decode(self, moment: Moment) -> jax.Array:
         """Return the likeliest flat observations, float32 [..., F]."""
-        return self.decoder.most_likely(jnp.concatenate([moment.y, moment.latent], axis=-1))
+        return self.decoder.most_likely(self.seen(moment.y, moment.latent))
 
     def _step(
         self, state: Any, before: Any, start: jax.Array, prepared: Any
     ) -> tuple[Any, jax.Array]:
-        state, m = self.memory.step(state, self._input(start, *before), start, **prepared)
-        return state, _beside(m, start, *before[:2])
+        before = _of_episode(start, before)
+        state, album = state
+        album, news = albums.put(album, before[0], start)
+        state, m = self.memory.step(state, self._input(news, *before), start, **prepared)
+        return (state, album), _beside(album.seen, news, m, *before[:2])
 
     def _input(
-        self, start: jax.Array, latent: jax.Array, action: jax.Array, was_start: jax.Array
+        self, news: jax.Array, latent: jax.Array, action: jax.Array, was_start: jax.Array
     ) -> jax.Array:
-        """Return what the memory takes in of the last step; nothing of before a start.
+        """Return what the memory takes in of the last step.
 
         Beside the two themselves a product of what was seen and what was done there, or that it was
         an episode's first step, so that a linear memory can keep the one by the other.
         """
         context = jnp.concatenate([action, was_start[..., None].astype(action.dtype)], axis=-1)
-        latent, context = (
-            jnp.where(start[..., None], 0, x).astype(self.dtype) for x in (latent, context)
-        )
-        product = self.latent_in(latent) * self.context_in(context)
+        latent = jnp.concatenate([latent, news], axis=-1).astype(self.dtype)
+        context = context.astype(self.dtype)
+        product = self.product_in(latent, context)
         return nn.silu(product) + self.both_in(jnp.concatenate([latent, context], axis=-1))
 
 
-def _beside(m: jax.Array, start: jax.Array, latent: jax.Array, action: jax.Array) -> jax.Array:
-    """Return what the memory reads out and the last step side by side; of before a start zeros."""
-    last = jnp.where(start[..., None], 0, jnp.concatenate([latent, action], axis=-1))
-    return jnp.concatenate([m, last.astype(m.dtype)], axis=-1)
+def _of_episode(start: jax.Array, before: Any) -> Any:
+    """Return latent, action, and whether it was a start, of the step before: zeros at a start."""
+    latent, action, was_start = before
+    latent, action = (jnp.where(start[..., None], 0, x) for x in (latent, action))
+    return latent, action, was_start & ~start
+
+
+def _beside(*known: jax.Array) -> jax.Array:
+    """Return what is known side by side, in the dtype of what the memory reads out."""
+    dtype = known[2].dtype
+    return jnp.concatenate([x.astype(dtype) for x in known], axis=-1)

@@ -11,7 +11,7 @@ from ssmrl.world_model.latents import Latents
 class Carry(struct.PyTreeNode):
     """What stands between two steps; a start masks all of it."""
 
-    memory_state: Any
+    memory_state: Any  # that of the memory, and the album
     latent: jax.Array  # of the last step, compact: [*, G]
     action: jax.Array  # of the last step, encoded: [*, A]
     start: jax.Array  # whether the last step began an episode, bool [*]
@@ -20,7 +20,7 @@ class Carry(struct.PyTreeNode):
 class Moment(struct.PyTreeNode):
     """Where the model is after what was seen, or imagined to be seen."""
 
-    memory_state: Any
+    memory_state: Any  # that of the memory, and the album
     y: jax.Array  # what is known before it is seen, [*, Y]
     latent: jax.Array  # one-hots, [*, G * C]
     start: jax.Array  # whether an episode begins here, bool [*]
@@ -32,7 +32,7 @@ class Observed(struct.PyTreeNode):
     log_posterior: jax.Array  # [T, B, G, C]
     latent: jax.Array  # one-hots, drawn straight through, [T, B, G * C]
     y: jax.Array  # [T, B, Y]
-    states: Any  # of the memory after every so many steps, [T / every, B, ...]
+    states: Any  # of memory and album after every so many steps, [T / every, B, ...]
 
 
 def carries_after(

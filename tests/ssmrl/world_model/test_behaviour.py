@@ -11,6 +11,7 @@ from tiny_models import KNOWN, apply, make_carry, make_network, make_params, mak
 
 from ssmrl.rl.normalise import PercentileScale
 from ssmrl.world_model.acting import ModelPolicy
+from ssmrl.world_model.album import Album
 from ssmrl.world_model.behaviour import (
     behaviour_losses,
     critic_of,
@@ -25,8 +26,9 @@ GAMMA, LAMBDA, ENTROPY, SLOW = 0.9, 0.8, 0.3, 0.7
 BINS = np.sign(np.linspace(-2, 2, 9)) * np.expm1(np.abs(np.linspace(-2, 2, 9)))
 NETWORK = make_network("gru")
 PARAMS, SLOW_CRITIC = make_params(NETWORK, scale=1.0), critic_of(make_params(NETWORK, seed=1))
-PARAMS["params"]["continue_out"]["bias"] += 3  # so that dreams end now and then
-CRITIC, ACTOR = {"critic_body", "critic_out"}, {"actor_body", "action_head"}
+PARAMS["params"]["outcome"]["continue_out"]["bias"] += 3  # so that dreams end now and then
+CRITIC = {"critic_in", "critic_body", "critic_out"}
+ACTOR = {"actor_in", "actor_body", "action_head"}
 
 
 def make_moments(*front: int, seed: int = 0) -> Moment:
@@ -35,7 +37,8 @@ def make_moments(*front: int, seed: int = 0) -> Moment:
     state = rng.normal(size=(*front, 1, 4)).astype(np.float32)
     latent = NETWORK.latents.one_hots(rng.integers(0, 3, (*front, 2)))
     y = rng.normal(size=(*front, KNOWN)).astype(np.float32)
-    return Moment(state, y, latent, np.zeros(front, bool))
+    album = Album(*NETWORK.latents.one_hots(rng.integers(0, 3, (2, *front, 2))))
+    return Moment((state, album), y, latent, np.zeros(front, bool))
 
 
 def cross_entropy(logits, x):
@@ -239,7 +242,7 @@ def test_a_start_is_where_acting_step_by_step_would_be(every):
     for t in range(T):
         packed, action, start = jax.tree.map(lambda x, t=t: x[t], window)
         moment = see(PARAMS, now, packed, start, key)
-        ys[t], states[t] = moment.y, moment.memory_state
+        ys[t], states[t] = moment.y, moment.memory_state[0]
         now = Carry(moment.memory_state, NETWORK.latents.compact(moment.latent), action, start)
 
     _, observed = apply(NETWORK, "observe")(PARAMS, carry, *window, key, every=every)
@@ -248,7 +251,7 @@ def test_a_start_is_where_acting_step_by_step_would_be(every):
     step, stream = np.unravel_index(apart.argmin(-1), (T, B))
     assert set((step + 1) % every) == {0}
     np.testing.assert_allclose(apart.min(-1), 0, atol=1e-4)
-    np.testing.assert_allclose(found.memory_state, states[step, stream], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.memory_state[0], states[step, stream], rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(found.start, window.start[step, stream])
 
     def total(y):

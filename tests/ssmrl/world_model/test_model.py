@@ -305,7 +305,7 @@ def test_losses_by_hand():
         after[t, b] = o.latent[t + 1, b]
     foretold = apply(network, "foretell")(params, o.y, o.latent, window.action, after)
     likely = 1 / (1 + np.exp(-foretold[1]))
-    seen = jnp.concatenate([o.y, o.latent], -1)
+    seen = apply(network, "seen")(params, o.y, o.latent)
     decoded = network.apply(
         params, seen, window.packed, method=lambda m, *x: m.decoder.log_prob(*x)
     )
