@@ -27,8 +27,8 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
     are brought to a root mean square of 1 before, each array of the states by itself, since states
     grow with the memory's time constants.
 
-    A product of these and of what is seen is looked at too: without it 12 cards were not paired
-    from memory in 1.3 million steps (0.38, as one earns without), with it 0.72 after 0.76 million.
+    A product of these and of what is seen is looked at too. Without it a game of 12 cards stood at
+    what one earns without memory after 0.84 million steps (0.38), with it at 0.71.
     """
 
     action_head: nn.Module

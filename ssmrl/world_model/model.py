@@ -131,7 +131,7 @@ class WorldModel(nn.Module):
         state = state, jax.tree.map(lambda x: x[-1], album_TxBxZ)
         latent = self.latents.compact(latent_TxBxZ[-1])
         last = Carry(state, latent, action_TxBxA[-1], start_TxB[-1])
-        y_TxBxY = _beside(album_TxBxZ.seen, news_TxBxZ, m_TxBxH, *shifted[:2])
+        y_TxBxY = _beside(m_TxBxH, album_TxBxZ.seen, news_TxBxZ, *shifted[:2])
         return last, Observed(log_posterior, latent_TxBxZ, y_TxBxY, states)
 
     def see(
@@ -229,7 +229,7 @@ class WorldModel(nn.Module):
         state, album = state
         album, news = albums.put(album, before[0], start)
         state, m = self.memory.step(state, self._input(news, *before), start, **prepared)
-        return (state, album), _beside(album.seen, news, m, *before[:2])
+        return (state, album), _beside(m, album.seen, news, *before[:2])
 
     def _input(
         self, news: jax.Array, latent: jax.Array, action: jax.Array, was_start: jax.Array
@@ -253,7 +253,8 @@ def _of_episode(start: jax.Array, before: Any) -> Any:
     return latent, action, was_start & ~start
 
 
-def _beside(*known: jax.Array) -> jax.Array:
-    """Return what is known side by side, in the dtype of what the memory reads out."""
-    dtype = known[2].dtype
-    return jnp.concatenate([x.astype(dtype) for x in known], axis=-1)
+def _beside(
+    m: jax.Array, seen: jax.Array, news: jax.Array, latent: jax.Array, action: jax.Array
+) -> jax.Array:
+    """Return y, in the dtype of what the memory reads out; where the parts stand is relied on."""
+    return jnp.concatenate([x.astype(m.dtype) for x in (seen, news, m, latent, action)], axis=-1)
