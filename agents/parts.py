@@ -184,7 +184,8 @@ def optimal_inner_return(env: VectorEnv, num_tasks: int = 1024) -> float | None:
 
 def bytes_of_episode(agent: Any) -> int:
     """Return what an episode being played keeps in memory, by tracing a single one."""
-    shapes = jax.eval_shape(lambda: agent.env.with_num(1).reset(jax.random.key(0)))
+    one = agent.env.with_num(1)  # outside: of a mixture it looks at values of bounds
+    shapes = jax.eval_shape(lambda: one.reset(jax.random.key(0)))
     return bytes_of((shapes, jax.eval_shape(lambda: agent.initial_memory(1))))
 
 

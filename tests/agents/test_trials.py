@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents.cli import main
+from agents.parts import bytes_of_episode
 
 TRIALS = [
     "--env.params.env=probes:Cue", "--env.params.settings.length=3", "--env.params.num_steps=8",
@@ -55,6 +56,13 @@ def test_advantages_reach_over_an_inner_end_unless_returns_end_there(make_agent,
     assert reached(within).all()
     assert (reached(inner_end) == (returns == "trial")).all()
     assert not reached(trial_end).any()
+
+
+def test_what_an_episode_of_a_mixture_keeps_is_known_before_it_is_played(make_agent):
+    """Bounds of its members are looked at by value then, and may not be traced."""
+    agent = make_agent("--env.previous-reward=true", env="meta/ClassicControl", memory="mlp")
+    assert agent.env.members
+    assert bytes_of_episode(agent) > 0
 
 
 def test_evaluation_tells_adaptation_and_controls(tmp_path, capsys):
