@@ -11,7 +11,6 @@ import numpy as np
 from agents.episode import Episode
 from ssmrl.world_model.acting import ModelPolicy
 from ssmrl.world_model.imagination import open_loop
-from ssmrl.world_model.moments import Moment
 from ssmrl.world_model.parts import pack
 
 NUM_DREAMS = 4
@@ -68,8 +67,7 @@ def _dream(
     packed = pack(network.parts, obs_TxF[:, None])
     seen = (policy.initial_memory(1), packed, action_TxA[:, None], begins_T[:, None])
     _, observed = apply(*seen, key_observe, 1, method="observe")
-    known = (observed.states, observed.y, observed.latent, begins_T[:, None])
-    first = Moment(*jax.tree.map(lambda x: x[starts_K, 0], known))
+    first = jax.tree.map(lambda x: x[starts_K, 0], observed.moments)
 
     steps_TxK = jnp.minimum(jnp.arange(length)[:, None] + starts_K[None], length - 1)
     action_TxKxA = action_TxA[steps_TxK]

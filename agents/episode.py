@@ -35,8 +35,8 @@ def record_episode(agent: Any, state: Any, seed: int, greedy: bool, max_steps: i
         seen = obs
         obs, env_state, reward, terminated, truncated, _ = vector.step(key_env, env_state, action)
         ended = terminated | truncated
-        # What a world model stands at holds its last latent and action too.
-        felt = memory_state.memory_state[0] if isinstance(memory_state, Carry) else memory_state
+        # What a world model stands at holds its last latent and action too, and an album.
+        felt = memory_state.memory_state if isinstance(memory_state, Carry) else memory_state
         norms = [jax.numpy.linalg.norm(leaf) for leaf in jax.tree.leaves(felt)]
         return (env_state, obs, ended, memory_state), (seen, action, reward, ended, norms)
 

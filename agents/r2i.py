@@ -35,7 +35,7 @@ from ssmrl.rl.rollout import ActorState
 from ssmrl.rl.rows import Rows
 from ssmrl.train.metrics import Mean, Metrics
 from ssmrl.world_model.behaviour import behaviour_losses, critic_of, replay_value, starts
-from ssmrl.world_model.moments import Carry, Moment, carries_after
+from ssmrl.world_model.moments import Carry, carry_after, every_nth, with_states
 from ssmrl.world_model.replay import Replay, Window
 
 
@@ -190,7 +190,8 @@ class R2I:
         happened = (d.obs, action, reward, d.return_ends, d.ended)
         model = network.apply(params, observed, *happened, c.free_nats, method="losses")
 
-        first = starts(observed, d.start, self.every, c.num_starts, key_starts)
+        moments = with_states(observed.moments, self.every)
+        first = starts(moments, c.num_starts, key_starts)
         keys = jax.random.split(key_imagine, c.horizon)
         imagined = self.policy.imagine(jax.lax.stop_gradient(params), first, keys)
         critics, returns = (network, params, state.slow), (c.gamma, c.lambda_)
@@ -199,10 +200,9 @@ class R2I:
         )
         replay_value_loss = replayed_return = jnp.zeros(())
         if self.every == 1 or network.look == "output":  # else states to look at are not known
-            moments = Moment(observed.states, observed.y, observed.latent, d.start)
             ends = (reward, d.return_ends, d.truncated)
             replay_value_loss, replayed_return = replay_value(
-                *critics, moments, *ends, *returns, c.slow_coefficient
+                *critics, observed.moments, *ends, *returns, c.slow_coefficient
             )
         loss = (
             model["observation"].mean()
@@ -219,7 +219,8 @@ class R2I:
         parts |= {"replayed_return": replayed_return, "replayed_reward": d.reward}
         for name in ("imagined_return", "imagined_reward", "replayed_return"):
             parts[name] *= state.unit.size  # as the environment pays
-        carries = carries_after(network.latents, observed, action, d.start, self.every, c.num_steps)
+        last = every_nth(moments, c.num_steps // self.every)  # of each piece
+        carries = carry_after(network.latents, last, every_nth(action, c.num_steps))
         return loss, (carries, scale, {name: Mean.of(part) for name, part in parts.items()})
 
     def optimizer(self, params: Any) -> optax.GradientTransformation:

@@ -25,6 +25,7 @@ from ssmrl.train.chunk import compiler_options
 from ssmrl.train.config import parse_overrides
 from ssmrl.train.sizes import bytes_of
 from ssmrl.world_model.behaviour import critic_of, starts
+from ssmrl.world_model.moments import with_states
 
 BATCH = 4  # windows
 LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -170,7 +171,8 @@ def part_functions(agent: Any, window: Any, keys: jax.Array) -> dict[str, Callab
         return sum(part.mean() for part in parts.values())
 
     def imagine(state: Any) -> Any:
-        first = starts(observe(state.params), d.start, agent.every, c.num_starts, keys[1])
+        moments = with_states(observe(state.params).moments, agent.every)
+        first = starts(moments, c.num_starts, keys[1])
         return agent.policy.imagine(state.params, first, jax.random.split(keys[2], c.horizon))
 
     return {

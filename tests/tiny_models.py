@@ -15,7 +15,7 @@ from ssmrl.world_model.moments import Carry
 from ssmrl.world_model.parts import Numbers, OneHots
 
 FEATURES = 4
-KNOWN = FEATURES + 3 * (2 * 3) + 2  # numbers in ``y``: album, news, memory, latent and action
+KNOWN = FEATURES + 3 * (2 * 3) + 2  # numbers in ``y``
 SMALL: dict[str, dict[str, Any]] = {
     "s5": {"state_size": 4, "num_layers": 2},
     "transformer": {"num_heads": 2, "num_layers": 1, "context": 4},
@@ -113,7 +113,11 @@ def make_carry(network: ImaginingActorCritic, batch: int = 3, seed: int = 0) -> 
         numbers = rng.normal(size=x.shape) if is_float else np.full(x.shape, 2)
         return numbers.astype(x.dtype)  # of integers there is the age of a Transformer's ring
 
-    latent = rng.integers(0, 3, empty.latent.shape).astype(empty.latent.dtype)
-    start = np.arange(batch) % 2 == 0
-    action = rng.normal(size=empty.action.shape).astype(np.float32)
-    return Carry(jax.tree.map(fill, empty.memory_state), latent, action, start)
+    return Carry(
+        memory_state=jax.tree.map(fill, empty.memory_state),
+        album=rng.random(empty.album.shape) < 0.5,
+        latent=rng.integers(0, 3, empty.latent.shape).astype(empty.latent.dtype),
+        changed=rng.random(empty.changed.shape) < 0.5,
+        action=rng.normal(size=empty.action.shape).astype(np.float32),
+        start=np.arange(batch) % 2 == 0,
+    )

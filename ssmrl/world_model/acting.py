@@ -10,7 +10,7 @@ from flax import struct
 from ssmrl.rl.rollout import ActorState
 from ssmrl.world_model.actor_critic import ImaginingActorCritic
 from ssmrl.world_model.imagination import imagine
-from ssmrl.world_model.moments import Carry, Moment
+from ssmrl.world_model.moments import Carry, Moment, carry_after
 from ssmrl.world_model.parts import pack
 
 
@@ -139,5 +139,4 @@ class ModelPolicy:
         moment: Any = self.network.apply(params, *seen, method="see", **prepared)
         policy: Any = self.network.apply(params, moment, method="policy")
         action = jnp.where(greedy, policy.mode(), policy.sample(seed=key_action))
-        latent = self.network.latents.compact(moment.latent)
-        return Carry(moment.memory_state, latent, self.encode(action), start), action
+        return carry_after(self.network.latents, moment, self.encode(action)), action

@@ -46,30 +46,29 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
 
     def policy(self, moment: Moment) -> distrax.Distribution:
         """Return the distribution of actions, [...]."""
-        return self.action_head(self.actor_body(*self._seen(moment, self.actor_in)))
+        return self.action_head(self.actor_body(*self._look_at(moment, self.actor_in)))
 
     def value(self, moment: Moment) -> jax.Array:
         """Return logits of the value, [..., K]."""
-        return self.critic_out(self.critic_body(*self._seen(moment, self.critic_in)))
+        return self.critic_out(self.critic_body(*self._look_at(moment, self.critic_in)))
 
     def __call__(self, carry: Any, packed: Any, start: jax.Array, key: jax.Array) -> None:
         """Touch all parameters, for ``init``."""
         moment = self.see(carry, packed, start, key)
         self.imagine(moment, carry.action, key)
         self.decode(moment)
-        self.foretell(moment.y, moment.latent, carry.action, moment.latent)
+        self.foretell(moment, carry.action, moment.latent)
         self.policy(moment)
         self.value(moment)
 
-    def _seen(self, moment: Moment, fits: Product) -> tuple[jax.Array, jax.Array | None]:
+    def _look_at(self, moment: Moment, fits: Product) -> tuple[jax.Array, jax.Array | None]:
         """Return what is seen, [..., F], and by what each column of it is multiplied, [F]."""
         known = []
         if self.look != "hidden":
-            known.append(_unit(moment.y))
+            known.append(_unit(moment.known.beside()))
         if self.look != "output":
-            states, _ = moment.memory_state
-            known.append(_summary(states, moment.y.shape[:-1]))
-        shown = self.with_news(moment.y, moment.latent)
+            known.append(_summary(moment.memory_state, moment.start.shape))
+        shown = moment.shown()
         product = fits(jnp.concatenate(known, axis=-1), shown).astype(jnp.float32)
         parts = [jnp.concatenate([shown, product], axis=-1), *known]
         seen = jnp.concatenate(parts, axis=-1).astype(self.dtype)

@@ -12,26 +12,15 @@ from ssmrl.rl.lambda_returns import lambda_returns
 from ssmrl.rl.normalise import PercentileScale
 from ssmrl.world_model.actor_critic import CRITIC
 from ssmrl.world_model.model import Losses
-from ssmrl.world_model.moments import Moment, Observed
+from ssmrl.world_model.moments import Moment
 
 
-def starts(
-    observed: Observed, start_TxB: jax.Array, every: int, count: int, key: jax.Array
-) -> Moment:
-    """Return ``count`` of the moments observed, [K], drawn with replacement, without a gradient.
-
-    Only every ``every``-th has its memory's state.
-    """
-    num_rows, batch = len(observed.y) // every, observed.y.shape[1]
-    row, column = jnp.divmod(jax.random.randint(key, (count,), 0, num_rows * batch), batch)
-    step = (row + 1) * every - 1
-    moment = Moment(
-        jax.tree.map(lambda x: x[row, column], observed.states),
-        observed.y[step, column],
-        observed.latent[step, column],
-        start_TxB[step, column],
+def starts(moments: Moment, count: int, key: jax.Array) -> Moment:
+    """Return ``count`` of moments [N, B], drawn with replacement, [K], without a gradient."""
+    row, column = jnp.divmod(
+        jax.random.randint(key, (count,), 0, moments.start.size), moments.start.shape[1]
     )
-    return jax.lax.stop_gradient(moment)
+    return jax.lax.stop_gradient(jax.tree.map(lambda x: x[row, column], moments))
 
 
 def behaviour_losses(

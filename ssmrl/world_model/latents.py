@@ -70,6 +70,15 @@ class Latents:
         one_hots = jax.nn.one_hot(compact, self.classes, dtype=jnp.float32)
         return one_hots.reshape(*compact.shape[:-1], self.size)
 
+    def changed(self, news: jax.Array) -> jax.Array:
+        """Return which groups have a one in what is new, [..., G * C] to bool [..., G]."""
+        return jnp.any(self._grouped(news) > 0, axis=-1)
+
+    def only(self, groups: jax.Array, one_hots: jax.Array) -> jax.Array:
+        """Return one-hots [..., G * C] of some groups, bool [..., G], and zeros of the others."""
+        kept = self._grouped(one_hots) * groups[..., None]
+        return kept.reshape(one_hots.shape)
+
     def _grouped(self, x: jax.Array) -> jax.Array:
         return x.reshape(*x.shape[:-1], self.groups, self.classes)
 

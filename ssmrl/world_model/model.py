@@ -31,7 +31,7 @@ from ssmrl.nets.product import Product
 from ssmrl.world_model import album as albums
 from ssmrl.world_model.code import Code
 from ssmrl.world_model.latents import Latents, balanced_kl
-from ssmrl.world_model.moments import Carry, Moment, Observed
+from ssmrl.world_model.moments import Carry, Known, Moment, Observed, carry_after
 from ssmrl.world_model.observations import Decoder, Encoder
 from ssmrl.world_model.outcome import Outcome
 from ssmrl.world_model.parts import Part
@@ -72,34 +72,30 @@ class WorldModel(nn.Module):
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
         """Return what stands before the first step; needs no parameters."""
-        latent = jnp.zeros((*batch_shape, self.latents.groups), self.latents.dtype)
-        action = jnp.zeros((*batch_shape, self.action_size), jnp.float32)
-        start = jnp.zeros(batch_shape, bool)
-        album = albums.empty(batch_shape, self.latents.size)
-        return Carry((self.memory.initial_state(batch_shape), album), latent, action, start)
+        groups = (*batch_shape, self.latents.groups)
+        return Carry(
+            memory_state=self.memory.initial_state(batch_shape),
+            album=jnp.zeros((*batch_shape, self.latents.size), bool),
+            latent=jnp.zeros(groups, self.latents.dtype),
+            changed=jnp.zeros(groups, bool),
+            action=jnp.zeros((*batch_shape, self.action_size), jnp.float32),
+            start=jnp.zeros(batch_shape, bool),
+        )
 
     def posterior(self, packed: tuple[jax.Array, ...]) -> jax.Array:
         """Return log q(z | o), [..., G, C]."""
         hidden = self.encoder(packed)
         return self.latents.log_probs(self.posterior_out(hidden) + self.code(packed))
 
-    def prior(self, y: jax.Array) -> jax.Array:
+    def prior(self, known: Known) -> jax.Array:
         """Return log p(z | y), [..., G, C]."""
-        x = y.astype(self.dtype)
-        product = self.leads_to(x, x[..., -self.action_size :])
-        hidden = self.prior_body(jnp.concatenate([x, product], axis=-1))
-        last = x[..., 2 * self.latents.size :]
-        return self.latents.log_probs(self.prior_out(jnp.concatenate([hidden, product, last], -1)))
-
-    def with_news(self, y: jax.Array, latent: jax.Array) -> jax.Array:
-        """Return a latent and what of it is new, side by side: [..., 2 Z]."""
-        size = self.latents.size
-        before = y[..., -self.action_size - size : -self.action_size]
-        return jnp.concatenate([latent, albums.news(latent, before)], axis=-1)
-
-    def seen(self, y: jax.Array, latent: jax.Array) -> jax.Array:
-        """Return all that is known once a latent is seen."""
-        return jnp.concatenate([y, self.with_news(y, latent)], axis=-1)
+        y = known.beside()
+        product = self.leads_to(y, known.action)
+        hidden = self.prior_body(jnp.concatenate([y, product], axis=-1))
+        last = known.recalled, known.latent, known.action
+        return self.latents.log_probs(
+            self.prior_out(jnp.concatenate([hidden, product, *last], axis=-1))
+        )
 
     def observe(
         self,
@@ -116,23 +112,19 @@ class WorldModel(nn.Module):
         """
         log_posterior = self.posterior(packed_TxB)
         latent_TxBxZ = self.latents.sample(key, log_posterior)
-        before = self.latents.one_hots(carry.latent), carry.action, carry.start
-        shifted: Any = jax.tree.map(
-            lambda first, x: jnp.concatenate([first[None], x[:-1]]),
-            before,
-            (latent_TxBxZ, action_TxBxA, start_TxB),
-        )
-        shifted = _of_episode(start_TxB, shifted)
-        state, album = carry.memory_state
-        album_TxBxZ, news_TxBxZ = albums.put_all(album, shifted[0], start_TxB)
-        u_TxBxH = self._input(news_TxBxZ, *shifted)
-        state, m_TxBxH, states = scan_states(self.memory, state, u_TxBxH, start_TxB, every)
-        states = states, jax.tree.map(lambda x: x[every - 1 :: every], album_TxBxZ)
-        state = state, jax.tree.map(lambda x: x[-1], album_TxBxZ)
-        latent = self.latents.compact(latent_TxBxZ[-1])
-        last = Carry(state, latent, action_TxBxA[-1], start_TxB[-1])
-        y_TxBxY = _beside(m_TxBxH, album_TxBxZ.seen, news_TxBxZ, *shifted[:2])
-        return last, Observed(log_posterior, latent_TxBxZ, y_TxBxY, states)
+        last, last_news, *others = self._last(carry)
+        last_TxBxZ = _of_episode(start_TxB, _shifted(last, latent_TxBxZ))
+        news_TxBxZ = albums.news(latent_TxBxZ, last_TxBxZ)
+        rest = _shifted((last_news, *others), (news_TxBxZ, action_TxBxA, start_TxB))
+        before = last_TxBxZ, *_of_episode(start_TxB, rest)
+        album_TxBxZ = albums.put_all(carry.album, last_TxBxZ, start_TxB)
+        inputs = self._input(*before), start_TxB
+        state, m_TxBxH, states = scan_states(self.memory, carry.memory_state, *inputs, every)
+        known = _known(album_TxBxZ, m_TxBxH, before)
+        moments = Moment(states, known, latent_TxBxZ, start_TxB)
+        end = jax.tree.map(lambda x: x[-1], moments.replace(memory_state=()))
+        end = carry_after(self.latents, end.replace(memory_state=state), action_TxBxA[-1])
+        return end, Observed(log_posterior, moments)
 
     def see(
         self,
@@ -144,19 +136,20 @@ class WorldModel(nn.Module):
         **prepared: Any,
     ) -> Moment:
         """Take in one observation, as ``observe`` does; draw its latent, or take the likeliest."""
-        before = self.latents.one_hots(carry.latent), carry.action, carry.start
-        state, y = self._step(carry.memory_state, before, start_B, prepared)
+        at = carry.memory_state, carry.album
+        state, known = self._step(*at, self._last(carry), start_B, prepared)
         log_probs = self.posterior(packed_B)
         drawn = self.latents.sample(key, log_probs)
         latent = jnp.where(greedy, self.latents.mode(log_probs), drawn)
-        return Moment(state, y, latent, start_B)
+        return Moment(state, known, latent, start_B)
 
     def imagine(self, moment: Moment, action: jax.Array, key: jax.Array, **prepared: Any) -> Moment:
         """Return where an action [*, A] leads by the prior, nothing being seen."""
         nowhere = jnp.zeros_like(moment.start)
-        before = moment.latent, action, moment.start
-        state, y = self._step(moment.memory_state, before, nowhere, prepared)
-        return Moment(state, y, self.latents.draw(key, self.prior(y)), nowhere)
+        last = moment.latent, moment.news(), action, moment.start
+        at = moment.memory_state, moment.known.album
+        state, known = self._step(*at, last, nowhere, prepared)
+        return Moment(state, known, self.latents.draw(key, self.prior(known)), nowhere)
 
     def prepare(self) -> dict[str, Any]:
         """Return keyword arguments for many calls of ``see`` and ``imagine``."""
@@ -164,7 +157,7 @@ class WorldModel(nn.Module):
         return {} if prepare is None else {"prepared": prepare(self.dtype)}
 
     def foretell(
-        self, y: jax.Array, latent: jax.Array, action: jax.Array, after: jax.Array
+        self, moment: Moment, action: jax.Array, after: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Return logits of the reward for an action, [..., K], and of what goes on, [..., 2].
 
@@ -172,8 +165,8 @@ class WorldModel(nn.Module):
         the action. ``after`` is the latent then, of zeros where nothing is: of what is seen it is
         learnt sooner what pays.
         """
-        then = jnp.concatenate([after, albums.news(after, latent)], axis=-1)
-        return self.outcome(self.seen(y, latent), action, then)
+        then = jnp.concatenate([after, albums.news(after, moment.latent)], axis=-1)
+        return self.outcome(self._seen(moment), action, then)
 
     def expect(
         self, moment: Moment, action: jax.Array, after: jax.Array
@@ -182,8 +175,8 @@ class WorldModel(nn.Module):
 
         ``after`` is a latent to which it leads, if anything is seen after it.
         """
-        reward, goes_on = self.foretell(moment.y, moment.latent, action, after)
-        at_end, _ = self.foretell(moment.y, moment.latent, action, jnp.zeros_like(after))
+        reward, goes_on = self.foretell(moment, action, after)
+        at_end, _ = self.foretell(moment, action, jnp.zeros_like(after))
         counts, is_seen = jnp.moveaxis(nn.sigmoid(goes_on), -1, 0)
         mean = self.bins.mean
         return is_seen * mean(reward) + (1 - is_seen) * mean(at_end), counts
@@ -204,14 +197,15 @@ class WorldModel(nn.Module):
         ``ended`` that nothing of the episode is seen after it.
         Latents of less than ``free`` nats a step cost nothing more; see ``balanced_kl``.
         """
-        seen = self.seen(observed.y, observed.latent)
-        dynamics, representation = balanced_kl(observed.log_posterior, self.prior(observed.y), free)
-        later = jnp.concatenate([observed.latent[1:], jnp.zeros_like(observed.latent[:1])])
+        moments, latent = observed.moments, observed.moments.latent
+        log_prior = self.prior(moments.known)
+        dynamics, representation = balanced_kl(observed.log_posterior, log_prior, free)
+        later = jnp.concatenate([latent[1:], jnp.zeros_like(latent[:1])])
         after = jnp.where(ended[..., None], 0, later)
-        reward_logits, goes_on = self.foretell(observed.y, observed.latent, action, after)
+        reward_logits, goes_on = self.foretell(moments, action, after)
         is_over = jnp.stack([return_ends, ended], axis=-1)
         return {
-            "observation": -self.decoder.log_prob(seen, packed),
+            "observation": -self.decoder.log_prob(self._seen(moments), packed),
             "dynamics": dynamics,
             "representation": representation,
             "reward": self.bins.loss(reward_logits, reward),
@@ -220,19 +214,32 @@ class WorldModel(nn.Module):
 
     def decode(self, moment: Moment) -> jax.Array:
         """Return the likeliest flat observations, float32 [..., F]."""
-        return self.decoder.most_likely(self.seen(moment.y, moment.latent))
+        return self.decoder.most_likely(self._seen(moment))
+
+    def _seen(self, moment: Moment) -> jax.Array:
+        """Return all that is known once a latent is seen, side by side."""
+        return jnp.concatenate([moment.known.beside(), moment.shown()], axis=-1)
+
+    def _last(self, carry: Carry) -> tuple[jax.Array, ...]:
+        """Return latent, news and action of the last step, and whether it was a start."""
+        latent = self.latents.one_hots(carry.latent)
+        return latent, self.latents.only(carry.changed, latent), carry.action, carry.start
 
     def _step(
-        self, state: Any, before: Any, start: jax.Array, prepared: Any
-    ) -> tuple[Any, jax.Array]:
-        before = _of_episode(start, before)
-        state, album = state
-        album, news = albums.put(album, before[0], start)
-        state, m = self.memory.step(state, self._input(news, *before), start, **prepared)
-        return (state, album), _beside(m, album.seen, news, *before[:2])
+        self,
+        memory_state: Any,
+        album: jax.Array,
+        last: tuple[jax.Array, ...],
+        start: jax.Array,
+        prepared: Any,
+    ) -> tuple[Any, Known]:
+        before = _of_episode(start, last)
+        album = albums.put(album, before[0], start)
+        state, m = self.memory.step(memory_state, self._input(*before), start, **prepared)
+        return state, _known(album, m, before)
 
     def _input(
-        self, news: jax.Array, latent: jax.Array, action: jax.Array, was_start: jax.Array
+        self, latent: jax.Array, news: jax.Array, action: jax.Array, was_start: jax.Array
     ) -> jax.Array:
         """Return what the memory takes in of the last step.
 
@@ -246,15 +253,23 @@ class WorldModel(nn.Module):
         return nn.silu(product) + self.both_in(jnp.concatenate([latent, context], axis=-1))
 
 
+def _shifted(first: Any, x_TxB: Any) -> Any:
+    """Return what stood before each of T steps, ``first`` [B, ...] before the first of them."""
+    return jax.tree.map(lambda a, x: jnp.concatenate([a[None], x[:-1]]), first, x_TxB)
+
+
 def _of_episode(start: jax.Array, before: Any) -> Any:
-    """Return latent, action, and whether it was a start, of the step before: zeros at a start."""
-    latent, action, was_start = before
-    latent, action = (jnp.where(start[..., None], 0, x) for x in (latent, action))
-    return latent, action, was_start & ~start
+    """Return what was of the step before, arrays [*] or [*, N]: zeros and False at a start."""
+
+    def masked(x: jax.Array) -> jax.Array:
+        at_start = jnp.expand_dims(start, range(start.ndim, x.ndim))
+        return jnp.where(at_start, jnp.zeros_like(x), x)
+
+    return jax.tree.map(masked, before)
 
 
-def _beside(
-    m: jax.Array, seen: jax.Array, news: jax.Array, latent: jax.Array, action: jax.Array
-) -> jax.Array:
-    """Return y, in the dtype of what the memory reads out; where the parts stand is relied on."""
-    return jnp.concatenate([x.astype(m.dtype) for x in (seen, news, m, latent, action)], axis=-1)
+def _known(album: jax.Array, m: jax.Array, before: tuple[jax.Array, ...]) -> Known:
+    """Return what is known, in the dtype of what the memory reads out."""
+    latent, news, action, _ = before
+    album, news, latent, action = (x.astype(m.dtype) for x in (album, news, latent, action))
+    return Known(album, news, m, latent, action)

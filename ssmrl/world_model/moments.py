@@ -3,54 +3,80 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
+from ssmrl.world_model.album import news
 from ssmrl.world_model.latents import Latents
 
 
 class Carry(struct.PyTreeNode):
     """What stands between two steps; a start masks all of it."""
 
-    memory_state: Any  # that of the memory, and the album
+    memory_state: Any  # that of the memory, before it is told of the last step
+    album: jax.Array  # of what was seen before the last step, bool [*, G * C]
     latent: jax.Array  # of the last step, compact: [*, G]
+    changed: jax.Array  # which groups of it were another class before, bool [*, G]
     action: jax.Array  # of the last step, encoded: [*, A]
     start: jax.Array  # whether the last step began an episode, bool [*]
+
+
+class Known(struct.PyTreeNode):
+    """What is known of an episode before a step of it is seen; at its start zeros but for m."""
+
+    album: jax.Array  # what was seen before, [*, G * C]
+    news: jax.Array  # which one-hots of the last step were new, [*, G * C]
+    recalled: jax.Array  # what the memory reads out, m [*, H]
+    latent: jax.Array  # one-hots of the last step, [*, G * C]
+    action: jax.Array  # of the last step, encoded: [*, A]
+
+    def beside(self) -> jax.Array:
+        """Return all of it side by side, y [*, Y]."""
+        return jnp.concatenate(jax.tree.leaves(self), axis=-1)
 
 
 class Moment(struct.PyTreeNode):
     """Where the model is after what was seen, or imagined to be seen."""
 
-    memory_state: Any  # that of the memory, and the album
-    y: jax.Array  # what is known before it is seen, [*, Y]
+    memory_state: Any
+    known: Known  # before it is seen
     latent: jax.Array  # one-hots, [*, G * C]
     start: jax.Array  # whether an episode begins here, bool [*]
 
+    def shown(self) -> jax.Array:
+        """Return the latent, and what of it is new, side by side: [*, 2 G * C]."""
+        return jnp.concatenate([self.latent, self.news()], axis=-1)
+
+    def news(self) -> jax.Array:
+        """Return which one-hots were not there at the step before, [*, G * C]."""
+        return news(self.latent, self.known.latent)
+
 
 class Observed(struct.PyTreeNode):
-    """What is made of a sequence, [T, B]."""
+    """What is made of a sequence: T steps, of each a moment, and its memory's state of some."""
 
     log_posterior: jax.Array  # [T, B, G, C]
-    latent: jax.Array  # one-hots, drawn straight through, [T, B, G * C]
-    y: jax.Array  # [T, B, Y]
-    states: Any  # of memory and album after every so many steps, [T / every, B, ...]
+    moments: Moment  # [T, B, ...]; latents drawn straight through, states [T / every, B, ...]
 
 
-def carries_after(
-    latents: Latents,
-    observed: Observed,
-    action_TxBxA: jax.Array,
-    start_TxB: jax.Array,
-    every: int,
-    piece: int,
-) -> Carry:
-    """Return the carries after every ``piece``-th step, [T / piece, B, ...].
+def with_states(moments: Moment, every: int) -> Moment:
+    """Return those of T moments [T, ...] that have the memory's state, every ``every``-th."""
+    rest = every_nth(moments.replace(memory_state=()), every)
+    return rest.replace(memory_state=moments.memory_state)
 
-    ``every`` is that of the states observed, and divides ``piece``.
-    """
-    stride = piece // every
+
+def every_nth(tree: Any, n: int) -> Any:
+    """Return the last of each ``n`` rows."""
+    return jax.tree.map(lambda x: x[n - 1 :: n], tree)
+
+
+def carry_after(latents: Latents, moment: Moment, action: jax.Array) -> Carry:
+    """Return what stands after a moment and what was done there, [*, A]."""
     return Carry(
-        jax.tree.map(lambda x: x[stride - 1 :: stride], observed.states),
-        latents.compact(observed.latent[piece - 1 :: piece]),
-        action_TxBxA[piece - 1 :: piece],
-        start_TxB[piece - 1 :: piece],
+        memory_state=moment.memory_state,
+        album=moment.known.album > 0,
+        latent=latents.compact(moment.latent),
+        changed=latents.changed(moment.news()),
+        action=action,
+        start=moment.start,
     )

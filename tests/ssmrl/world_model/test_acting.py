@@ -11,7 +11,7 @@ from tiny_models import MEMORIES, apply, filled, make_network
 from agents.experiment import EnvConfig
 from agents.parts import make_environment
 from ssmrl.world_model.acting import Learnt, ModelPolicy
-from ssmrl.world_model.moments import carries_after
+from ssmrl.world_model.moments import carry_after, every_nth, with_states
 from ssmrl.world_model.parts import pack, unpack
 from ssmrl.world_model.replay import Replay
 
@@ -153,7 +153,8 @@ def test_learning_stands_where_acting_stood_and_mends_what_replay_holds(memory):
         action = policy.encode(d.action)
         seen = window.carry, d.obs, action, d.start, jax.random.key(0), PIECE
         _, observed = network.apply(params, *seen, method="observe")
-        return carries_after(network.latents, observed, action, d.start, PIECE, PIECE)
+        moments = with_states(observed.moments, PIECE)
+        return carry_after(network.latents, moments, every_nth(action, PIECE))
 
     carries = look_again(window)
     stood = [before for _, before, _ in kept[1:]] + [after.memory_state]

@@ -11,7 +11,6 @@ from tiny_models import KNOWN, apply, make_carry, make_network, make_params, mak
 
 from ssmrl.rl.normalise import PercentileScale
 from ssmrl.world_model.acting import ModelPolicy
-from ssmrl.world_model.album import Album
 from ssmrl.world_model.behaviour import (
     behaviour_losses,
     critic_of,
@@ -19,7 +18,7 @@ from ssmrl.world_model.behaviour import (
     starts,
     with_critic,
 )
-from ssmrl.world_model.moments import Carry, Moment, Observed
+from ssmrl.world_model.moments import Known, Moment, carry_after, with_states
 
 H, K = 5, 4
 GAMMA, LAMBDA, ENTROPY, SLOW = 0.9, 0.8, 0.3, 0.7
@@ -36,9 +35,9 @@ def make_moments(*front: int, seed: int = 0) -> Moment:
     rng = np.random.default_rng(seed)
     state = rng.normal(size=(*front, 1, 4)).astype(np.float32)
     latent = NETWORK.latents.one_hots(rng.integers(0, 3, (*front, 2)))
-    y = rng.normal(size=(*front, KNOWN)).astype(np.float32)
-    album = Album(*NETWORK.latents.one_hots(rng.integers(0, 3, (2, *front, 2))))
-    return Moment((state, album), y, latent, np.zeros(front, bool))
+    columns = rng.normal(size=(*front, KNOWN)).astype(np.float32)
+    known = Known(*np.split(columns, np.cumsum([6, 6, KNOWN - 20, 6]), axis=-1))
+    return Moment(state, known, latent, np.zeros(front, bool))
 
 
 def cross_entropy(logits, x):
@@ -182,7 +181,7 @@ def slopes():
     def losses(params, slow):
         key = jax.random.key(0)
         _, o = NETWORK.apply(params, carry, *window, key, 1, method="observe")
-        moments = Moment(o.states, o.y, o.latent, window.start)
+        moments = o.moments
         first = jax.tree.map(lambda x: x[-1], moments)
         imagined = policy.imagine(params, first, jax.random.split(key, H))
         critics = NETWORK, params, slow
@@ -214,17 +213,11 @@ def test_dreams_start_at_moments_whose_states_are_known(every):
     """Numbers tell which: 10 times the step, and the stream."""
     number = 10 * np.arange(T)[:, None] + np.arange(B)
     states = {"h": number[every - 1 :: every, :, None]}
-    start = number % 3 == 0
-    observed = Observed(
-        log_posterior=None,
-        latent=number[..., None] + 0.25,
-        y=number[..., None] + 0.5,
-        states=states,
-    )
-    draw = jax.jit(partial(starts, every=every, count=3000))
-    found = draw(observed, start, key=jax.random.key(0))
+    moments = Moment(states, number[..., None] + 0.5, number[..., None] + 0.25, number % 3 == 0)
+    draw = jax.jit(lambda moments, key: starts(with_states(moments, every), 3000, key))
+    found = draw(moments, jax.random.key(0))
     drawn = np.asarray(found.memory_state["h"])[:, 0]
-    np.testing.assert_array_equal(found.y[:, 0], drawn + 0.5)
+    np.testing.assert_array_equal(found.known[:, 0], drawn + 0.5)
     np.testing.assert_array_equal(found.latent[:, 0], drawn + 0.25)
     np.testing.assert_array_equal(found.start, drawn % 3 == 0)
     values, counts = np.unique(drawn, return_counts=True)
@@ -237,24 +230,27 @@ def test_a_start_is_where_acting_step_by_step_would_be(every):
     carry, window, key = make_carry(NETWORK), make_window(), jax.random.key(0)
     window.start[:] = np.arange(T * B).reshape(T, B) == 9  # one alone: after each all is the same
     see = apply(NETWORK, "see")
-    ys, states = np.zeros((T, B, KNOWN)), np.zeros((T, B, 1, 4))
+    known, states = np.zeros((T, B, KNOWN)), np.zeros((T, B, 1, 4))
     now = carry
     for t in range(T):
         packed, action, start = jax.tree.map(lambda x, t=t: x[t], window)
         moment = see(PARAMS, now, packed, start, key)
-        ys[t], states[t] = moment.y, moment.memory_state[0]
-        now = Carry(moment.memory_state, NETWORK.latents.compact(moment.latent), action, start)
+        known[t], (states[t],) = moment.known.beside(), jax.tree.leaves(moment.memory_state)
+        now = carry_after(NETWORK.latents, moment, action)
 
     _, observed = apply(NETWORK, "observe")(PARAMS, carry, *window, key, every=every)
-    found = starts(observed, window.start, every, 20, key)
-    apart = np.abs(np.asarray(found.y)[:, None, None] - ys).sum(-1).reshape(20, -1)
+    moments = with_states(observed.moments, every)
+    found = starts(moments, 20, key)
+    beside = np.asarray(found.known.beside())
+    apart = np.abs(beside[:, None, None] - known).sum(-1).reshape(20, -1)
     step, stream = np.unravel_index(apart.argmin(-1), (T, B))
     assert set((step + 1) % every) == {0}
     np.testing.assert_allclose(apart.min(-1), 0, atol=1e-4)
-    np.testing.assert_allclose(found.memory_state[0], states[step, stream], rtol=1e-4, atol=1e-4)
+    (state,) = jax.tree.leaves(found.memory_state)
+    np.testing.assert_allclose(state, states[step, stream], rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(found.start, window.start[step, stream])
 
-    def total(y):
-        return starts(observed.replace(y=y), window.start, every, 20, key).y.sum()
+    def total(latent):
+        return starts(moments.replace(latent=latent), 20, key).latent.sum()
 
-    assert not np.any(jax.grad(total)(observed.y))
+    assert not np.any(jax.grad(total)(moments.latent))

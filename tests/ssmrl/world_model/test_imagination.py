@@ -27,26 +27,26 @@ def test_each_step_acts_on_the_moment_that_the_last_led_to():
 
     def act(moment, key):
         assert moment.start.shape == (2,)
-        return 10 * moment.y + drawn(key)
+        return 10 * moment.known + drawn(key)
 
     def lead(moment, encoded, key):
-        return Moment((), moment.y + encoded[:, 0] + drawn(key), moment.latent + 1, nowhere)
+        return Moment((), moment.known + encoded[:, 0] + drawn(key), moment.latent + 1, nowhere)
 
     encode = lambda action: action[..., None] / 2  # noqa: E731
     first = Moment((), jnp.array([1.0, 2.0]), jnp.zeros(2), jnp.array([True, False]))
     moments, actions, encoded = imagine(lead, act, encode, first, KEYS)
     y = np.array([1.0, 2.0])
     for step, key in enumerate(KEYS):
-        np.testing.assert_allclose(moments.y[step], y, rtol=1e-5)
+        np.testing.assert_allclose(moments.known[step], y, rtol=1e-5)
         for_acting, for_leading = map(drawn, jax.random.split(key))
         action = 10 * y + for_acting
         np.testing.assert_allclose(actions[step], action, rtol=1e-5)
         np.testing.assert_allclose(encoded[step, :, 0], action / 2, rtol=1e-5)
         y = y + action / 2 + for_leading
-    np.testing.assert_allclose(moments.y[4], y, rtol=1e-5)
+    np.testing.assert_allclose(moments.known[4], y, rtol=1e-5)
     np.testing.assert_array_equal(moments.latent[:, 0], range(5))
     np.testing.assert_array_equal(moments.start, [[True, False], *[[False, False]] * 4])
-    assert [len(x) for x in (moments.y, actions, encoded)] == [5, 4, 4]
+    assert [len(x) for x in (moments.known, actions, encoded)] == [5, 4, 4]
 
 
 def test_a_step_is_that_of_the_memory_and_draws_from_its_prior():
@@ -55,11 +55,11 @@ def test_a_step_is_that_of_the_memory_and_draws_from_its_prior():
     moment, key = seen_moment(network, params), KEYS[1]
     action = jnp.array([[1.0, 0], [0, 1], [1, 0]])
     after = apply(network, "imagine")(params, moment, action, key)
-    log_prior = apply(network, "prior")(params, after.y)
+    log_prior = apply(network, "prior")(params, after.known)
     np.testing.assert_array_equal(after.latent, network.latents.sample(key, log_prior))
     assert not after.start.any()
     elsewhere = apply(network, "imagine")(params, moment, 1 - action, key)
-    assert (elsewhere.y != after.y).any(axis=-1).all()
+    assert (elsewhere.known.recalled != after.known.recalled).any(axis=-1).all()
 
 
 @pytest.mark.parametrize("name", MEMORIES)

@@ -21,7 +21,15 @@ from tiny_models import (
     make_window,
 )
 
-from ssmrl.world_model.moments import Carry, Moment, Observed, carries_after
+from ssmrl.world_model.moments import (
+    Carry,
+    Known,
+    Moment,
+    Observed,
+    carry_after,
+    every_nth,
+    with_states,
+)
 
 T, B, EVERY = 6, 3, 2
 KEY = jax.random.key(0)
@@ -44,18 +52,26 @@ def by_steps(network, params, carry, window):
         packed, action, start = inputs
         seen = apply(network, "see")(params, carry, packed, start, KEY)
         led = apply(network, "imagine")(params, moment, carry.action, KEY)
-        apart = jnp.where(start[:, None], 0, seen.y - led.y)
+        apart = seen.known.beside() - led.known.beside()
+        apart = jnp.where(start[:, None], 0, apart)
         led = led.replace(latent=seen.latent, start=start)
         moment = jax.tree.map(partial(where, start), seen, led)
-        latent = network.latents.compact(moment.latent)
-        after = Carry(moment.memory_state, latent, action, start)
+        after = carry_after(network.latents, moment, action)
         return (after, moment), (moment, apply(network, "posterior")(params, packed), apart)
 
-    one_hots = network.latents.one_hots(carry.latent)
-    moment = Moment(carry.memory_state, jnp.zeros((B, KNOWN)), one_hots, carry.start)
-    (last, _), (moments, log_posterior, apart) = jax.lax.scan(step, (carry, moment), window)
-    states = jax.tree.map(lambda x: x[EVERY - 1 :: EVERY], moments.memory_state)
-    return last, Observed(log_posterior, moments.latent, moments.y, states), apart
+    first = carry, first_moment(network, carry)
+    (last, _), (moments, log_posterior, apart) = jax.lax.scan(step, first, window)
+    states = every_nth(moments.memory_state, EVERY)
+    return last, Observed(log_posterior, moments.replace(memory_state=states)), apart
+
+
+def first_moment(network, carry):
+    """Return the moment after which the carry stands, as far as what comes hangs on it."""
+    latent = network.latents.one_hots(carry.latent)
+    same = latent - network.latents.only(carry.changed, latent)
+    zeros = jnp.zeros_like(latent), jnp.zeros((B, 4))
+    known = Known(carry.album.astype(jnp.float32), *zeros, same, carry.action)
+    return Moment(carry.memory_state, known, latent, carry.start)
 
 
 def where(start, yes, no):
@@ -113,7 +129,7 @@ def test_a_window_is_its_steps_and_its_pieces(name):
     np.testing.assert_allclose(apart, 0, atol=1e-5)
     assert_close(pieces, once[1])
     last, observed = once[1]
-    assert observed.y.shape == (T, B, KNOWN)
+    assert observed.moments.known.beside().shape == (T, B, KNOWN)
     np.testing.assert_array_equal(last.start, window.start[-1])
     np.testing.assert_array_equal(last.action, window.action[-1])
 
@@ -124,17 +140,20 @@ def test_one_step_draws_what_is_seen_with_the_same_key():
     last, observed = at_once(network, params, carry, window, every=1)
     packed, start = jax.tree.map(lambda x: x[0], (window.packed, window.start))
     see = partial(apply(network, "see"), params, carry, packed, start)
-    got = Moment(last.memory_state, observed.y[0], observed.latent[0], last.start)
+    got = jax.tree.map(lambda x: x[0], observed.moments)
     assert_close(got, see(KEY))
     np.testing.assert_array_equal(last.latent, network.latents.compact(got.latent))
     assert any((see(jax.random.key(i)).latent != got.latent).any() for i in range(9))
+
+
+LAST = ("album", "latent", "changed", "action", "start")
 
 
 def name_inputs(network) -> dict:
     """Return all that a window is seen by, as arrays by name: [T, B, ...], or [B, ...] before."""
     carry, window = make_carry(network), make_window()
     state = {f"state {i}": x for i, x in enumerate(jax.tree.leaves(carry.memory_state))}
-    last = {"last latent": carry.latent, "last action": carry.action, "last start": carry.start}
+    last = {f"last {name}": getattr(carry, name) for name in LAST}
     shown = {"numbers": window.packed[0], "categories": window.packed[1]}
     return {**state, **last, **shown, "action": window.action, "start": window.start}
 
@@ -144,17 +163,19 @@ def outputs(network, params, x: dict) -> list:
     empty = network.initial_carry((B,)).memory_state
     state = [leaf for name, leaf in x.items() if name.startswith("state")]
     state = jax.tree.unflatten(jax.tree.structure(empty), state)
-    carry = Carry(state, x["last latent"], x["last action"], x["last start"])
+    carry = Carry(state, *(x[f"last {name}"] for name in LAST))
     shown = (x["numbers"], x["categories"]), x["action"], x["start"]
     _, o = apply(network, "observe")(params, carry, *shown, KEY, every=1)
-    moments = Moment(o.states, o.y, o.latent, x["start"])
+    moments = o.moments
     policy, value = (apply(network, name)(params, moments) for name in ("policy", "value"))
-    after = jnp.zeros_like(o.latent)
-    foretold = apply(network, "foretell")(params, o.y, o.latent, x["action"], after)
+    after = jnp.zeros_like(moments.latent)
+    foretold = apply(network, "foretell")(params, moments, x["action"], after)
     # What a Transformer's ring still holds of before is never looked at: outputs tell of it.
-    states = () if network.look == "output" else o.states
-    prior = apply(network, "prior")(params, o.y)
-    return jax.tree.leaves((o.replace(states=states), prior, foretold, policy.logits, value))
+    states = () if network.look == "output" else moments.memory_state
+    moments = moments.replace(memory_state=states, start=())
+    prior = apply(network, "prior")(params, moments.known)
+    told = o.log_posterior, moments, prior, foretold, policy.logits, value
+    return jax.tree.leaves(told)
 
 
 @cache
@@ -236,7 +257,8 @@ def test_after_several_starts_an_episode_is_what_it_is_alone(name):
 
     def last_two(params, carry, window):
         _, observed = at_once(network, params, carry, window)
-        made = observed.y[-2:], jax.tree.map(lambda x: x[-1], observed.states)
+        moments = observed.moments
+        made = moments.known.beside()[-2:], jax.tree.map(lambda x: x[-1], moments.memory_state)
         return sum((x**2).sum() for x in jax.tree.leaves(made)), made
 
     derive = jax.jit(jax.value_and_grad(last_two, has_aux=True))
@@ -259,9 +281,10 @@ def test_the_latent_before_a_start_is_masked_as_the_action_is(method):
     def y_of(latent, action, start):
         before = carry.replace(latent=latent, action=action)
         if method == "observe":
-            return at_once(network, params, before, window._replace(start=start[None]), 1)[1].y[0]
+            shown = window._replace(start=start[None])
+            return at_once(network, params, before, shown, 1)[1].moments.known.beside()[0]
         packed = jax.tree.map(lambda x: x[0], window.packed)
-        return apply(network, "see")(params, before, packed, start, KEY).y
+        return apply(network, "see")(params, before, packed, start, KEY).known.beside()
 
     for start in (np.ones(B, bool), np.zeros(B, bool)):
         y = y_of(carry.latent, carry.action, start)
@@ -277,7 +300,8 @@ def test_carries_are_what_stands_after_each_piece(every):
     observe = jax.jit(partial(at_once, network), static_argnums=3)
     piece = 2 if every == 2 else 3
     last, observed = observe(params, carry, window, every)
-    carries = carries_after(network.latents, observed, *window[1:], every, piece)
+    moments = every_nth(with_states(observed.moments, every), piece // every)
+    carries = carry_after(network.latents, moments, every_nth(window.action, piece))
     assert len(carries.start) == T // piece
     for i, end in enumerate(range(piece, T + 1, piece)):
         carry, _ = observe(
@@ -294,18 +318,19 @@ def test_losses_by_hand():
     rng = np.random.default_rng(1)
     reward = rng.normal(size=(T, B)).astype(np.float32)
     return_ends, ended = rng.random((2, T, B)) < 0.3
-    log_p, log_q = o.log_posterior, apply(network, "prior")(params, o.y)
+    moments = o.moments
+    log_p, log_q = o.log_posterior, apply(network, "prior")(params, moments.known)
     divergence = (np.exp(log_p) * (log_p - log_q)).sum((-2, -1))
     free = np.median(divergence)  # some are above, some below
     divergence = np.maximum(divergence, free)
     happened = window.packed, window.action, reward, return_ends, ended, free
     found = apply(network, "losses")(params, o, *happened)
-    after = np.zeros_like(o.latent)
+    after = np.zeros_like(moments.latent)
     for t, b in np.argwhere(~ended[:-1]):  # of the window's last step it is not known
-        after[t, b] = o.latent[t + 1, b]
-    foretold = apply(network, "foretell")(params, o.y, o.latent, window.action, after)
+        after[t, b] = moments.latent[t + 1, b]
+    foretold = apply(network, "foretell")(params, moments, window.action, after)
     likely = 1 / (1 + np.exp(-foretold[1]))
-    seen = apply(network, "seen")(params, o.y, o.latent)
+    seen = np.concatenate([moments.known.beside(), moments.shown()], axis=-1)
     decoded = network.apply(
         params, seen, window.packed, method=lambda m, *x: m.decoder.log_prob(*x)
     )
@@ -322,10 +347,11 @@ def test_losses_by_hand():
         np.testing.assert_allclose(found[name], loss, rtol=1e-4, atol=1e-5, err_msg=name)
 
     def at_ends(latent):
-        found = apply(network, "losses")(params, o.replace(latent=latent), *happened)
+        observed = o.replace(moments=moments.replace(latent=latent))
+        found = apply(network, "losses")(params, observed, *happened)
         return jnp.sum(found["reward"] * ended)
 
-    slopes = np.abs(jax.grad(at_ends)(o.latent)).max(-1)
+    slopes = np.abs(jax.grad(at_ends)(moments.latent)).max(-1)
     assert slopes[ended].all()
     assert not slopes[~ended].any()  # of the next episode's first observation, too
 
@@ -341,9 +367,7 @@ def test_what_is_expected_of_an_action():
     moment = apply(network, "see")(params, make_carry(network), packed, start, KEY)
     expect, foretell = (partial(apply(network, name), params) for name in ("expect", "foretell"))
     action, after = window.action[0], jnp.roll(moment.latent, 1, axis=0)
-    seen, unseen = (
-        foretell(moment.y, moment.latent, action, x) for x in (after, jnp.zeros_like(after))
-    )
+    seen, unseen = (foretell(moment, action, x) for x in (after, jnp.zeros_like(after)))
     assert np.all(np.abs(seen[0] - unseen[0]).max(-1) > 1e-3)
     np.testing.assert_array_equal(seen[1], unseen[1])
     even = np.linspace(-2, 2, 9)
@@ -370,12 +394,12 @@ def test_in_bfloat16_states_and_what_is_told_have_32_bits(name):
         packed, action, start = jax.tree.map(lambda x: x[0], window)
         seen = apply(network, "see")(params, carry, packed, start, KEY)
         led = apply(network, "imagine")(params, seen, action, KEY)
-        observed = jax.tree.map(lambda x: x[0], Moment(o.states, o.y, o.latent, window.start))
+        observed = jax.tree.map(lambda x: x[0], o.moments)
         happened = window.packed, action[None], jnp.zeros((T, B)), window.start, window.start, 0.1
         losses = apply(network, "losses")(params, o, *happened)
         told = [
             apply(network, "expect")(params, seen, action, led.latent),
-            apply(network, "prior")(params, seen.y),
+            apply(network, "prior")(params, seen.known),
         ]
         told += [
             apply(network, "policy")(params, seen).logits,
