@@ -11,8 +11,7 @@ from ssmrl.nets.dense import Dense
 class MLP(nn.Module):
     """Dense layers, each followed by the activation: [..., F] -> [..., sizes[-1]].
 
-    Works in the dtype of its input; parameters are float32. ``scale`` is that of the first layer,
-    see :class:`ssmrl.nets.dense.Dense`.
+    Works in the dtype of its input; parameters are float32.
     """
 
     sizes: Sequence[int]
@@ -20,9 +19,9 @@ class MLP(nn.Module):
     activation: Callable[[jax.Array], jax.Array] = nn.leaky_relu
 
     @nn.compact
-    def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:
         init = nn.initializers.orthogonal(self.gain)
         for i, size in enumerate(self.sizes):
             layer = Dense(size, dtype=x.dtype, kernel_init=init, name=f"Dense_{i}")
-            x = self.activation(layer(x, scale if i == 0 else None))
+            x = self.activation(layer(x))
         return x

@@ -23,6 +23,6 @@ class Product(nn.Module):
         self.sums = Dense(self.features, dtype=self.dtype)
         self.factors = Dense(self.features, dtype=self.dtype, bias_init=nn.initializers.ones)
 
-    def __call__(self, x: jax.Array, z: jax.Array) -> jax.Array:
-        """Return [..., features]; b and the 1 are learnt too."""
-        return self.sums(x) * self.factors(z)
+    def __call__(self, x: jax.Array, z: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+        """Return [..., features]; b and the 1 are learnt too. ``scale`` [F] is of x's columns."""
+        return self.sums(x, scale) * self.factors(z)

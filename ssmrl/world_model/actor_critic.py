@@ -12,7 +12,7 @@ from ssmrl.memory.base import name_of
 from ssmrl.nets.mlp import MLP
 from ssmrl.nets.product import Product
 from ssmrl.world_model.model import WorldModel
-from ssmrl.world_model.moments import Moment
+from ssmrl.world_model.moments import Moment, unit
 
 Look = Literal["output", "hidden", "full", "gated"]
 CRITIC = ("critic_in", "critic_body", "critic_out")  # names of its parameters
@@ -27,8 +27,9 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
     are brought to a root mean square of 1 before, each array of the states by itself, since states
     grow with the memory's time constants.
 
-    A product of these and of what is seen is looked at too. Without it a game of 12 cards stood at
-    what one earns without memory after 0.84 million steps (0.38), with it at 0.71.
+    All of it is looked at by its product with what is seen. Of the two side by side a game of 12
+    cards stood at what one earns without memory after 0.84 million steps (0.38), with a product
+    too at 0.71.
     """
 
     action_head: nn.Module
@@ -46,11 +47,11 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
 
     def policy(self, moment: Moment) -> distrax.Distribution:
         """Return the distribution of actions, [...]."""
-        return self.action_head(self.actor_body(*self._look_at(moment, self.actor_in)))
+        return self.action_head(self.actor_body(self._look_at(moment, self.actor_in)))
 
     def value(self, moment: Moment) -> jax.Array:
         """Return logits of the value, [..., K]."""
-        return self.critic_out(self.critic_body(*self._look_at(moment, self.critic_in)))
+        return self.critic_out(self.critic_body(self._look_at(moment, self.critic_in)))
 
     def __call__(self, carry: Any, packed: Any, start: jax.Array, key: jax.Array) -> None:
         """Touch all parameters, for ``init``."""
@@ -61,22 +62,19 @@ class ImaginingActorCritic(WorldModel, kw_only=True):
         self.policy(moment)
         self.value(moment)
 
-    def _look_at(self, moment: Moment, fits: Product) -> tuple[jax.Array, jax.Array | None]:
-        """Return what is seen, [..., F], and by what each column of it is multiplied, [F]."""
-        known = []
+    def _look_at(self, moment: Moment, fits: Product) -> jax.Array:
+        """Return what actor or critic see, [..., F]."""
+        known, scales = [], None
         if self.look != "hidden":
-            known.append(_unit(moment.known.beside()))
+            known.append(unit(moment.known.beside()))
         if self.look != "output":
             known.append(_summary(moment.memory_state, moment.start.shape))
-        shown = moment.shown()
-        product = fits(jnp.concatenate(known, axis=-1), shown).astype(jnp.float32)
-        parts = [jnp.concatenate([shown, product], axis=-1), *known]
-        seen = jnp.concatenate(parts, axis=-1).astype(self.dtype)
-        if self.look != "gated":
-            return seen, None
-        scales = [jnp.ones(1), *self.gates[:, None]]
-        each = [jnp.broadcast_to(s, x.shape[-1:]) for s, x in zip(scales, parts, strict=True)]
-        return seen, jnp.concatenate(each)
+        if self.look == "gated":
+            pairs = zip(self.gates, known, strict=True)
+            scales = jnp.concatenate([jnp.broadcast_to(g, x.shape[-1:]) for g, x in pairs])
+        shown = moment.shown().astype(self.dtype)
+        product = fits(jnp.concatenate(known, axis=-1), shown, scales)
+        return jnp.concatenate([shown, product], axis=-1)
 
 
 def check_look(memory: Any, look: Look, name: str = "look") -> None:
@@ -100,9 +98,4 @@ def _summary(memory_state: Any, batch_shape: tuple[int, ...]) -> jax.Array:
     leaves = [x.reshape(*batch_shape, -1) for x in jax.tree.leaves(memory_state)]
     if not leaves:  # it remembers nothing
         return jnp.zeros((*batch_shape, 0))
-    return jnp.concatenate([_unit(x) for x in leaves], axis=-1)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    x = x.astype(jnp.float32)
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
+    return jnp.concatenate([unit(x.astype(jnp.float32)) for x in leaves], axis=-1)

@@ -6,7 +6,7 @@
     n_t = relu(z_t - z_t-1)                what of it is new
     y_t = b_t, n_t-1, m_t, z_t-1, a_t-1    what is known before o_t
     p(z_t | y_t)                           prior, which stands in where nothing is seen
-    p(o_t | y_t, z_t)                      likelihood of the observation
+    p(o_t | m_t, z_t)                      likelihood of the observation
     p(r_t+1 | y_t, z_t, a_t, z_t+1)        reward, with z_t+1 = 0 where an episode ended
     p(c_t+1 | y_t, z_t, a_t)               continuation: what counts later, and what is seen
 
@@ -31,7 +31,7 @@ from ssmrl.nets.product import Product
 from ssmrl.world_model import album as albums
 from ssmrl.world_model.code import Code
 from ssmrl.world_model.latents import Latents, balanced_kl
-from ssmrl.world_model.moments import Carry, Known, Moment, Observed, carry_after
+from ssmrl.world_model.moments import Carry, Known, Moment, Observed, carry_after, unit
 from ssmrl.world_model.observations import Decoder, Encoder
 from ssmrl.world_model.outcome import Outcome
 from ssmrl.world_model.parts import Part
@@ -89,9 +89,8 @@ class WorldModel(nn.Module):
 
     def prior(self, known: Known) -> jax.Array:
         """Return log p(z | y), [..., G, C]."""
-        y = known.beside()
-        product = self.leads_to(y, known.action)
-        hidden = self.prior_body(jnp.concatenate([y, product], axis=-1))
+        product = self.leads_to(known.beside(), known.action)
+        hidden = self.prior_body(product)
         last = known.recalled, known.latent, known.action
         return self.latents.log_probs(
             self.prior_out(jnp.concatenate([hidden, product, *last], axis=-1))
@@ -165,7 +164,7 @@ class WorldModel(nn.Module):
         the action. ``after`` is the latent then, of zeros where nothing is: of what is seen it is
         learnt sooner what pays.
         """
-        then = jnp.concatenate([after, albums.news(after, moment.latent)], axis=-1)
+        then = jnp.concatenate([unit(after), unit(albums.news(after, moment.latent))], axis=-1)
         return self.outcome(self._seen(moment), action, then)
 
     def expect(
@@ -205,7 +204,7 @@ class WorldModel(nn.Module):
         reward_logits, goes_on = self.foretell(moments, action, after)
         is_over = jnp.stack([return_ends, ended], axis=-1)
         return {
-            "observation": -self.decoder.log_prob(self._seen(moments), packed),
+            "observation": -self.decoder.log_prob(_shows(moments), packed),
             "dynamics": dynamics,
             "representation": representation,
             "reward": self.bins.loss(reward_logits, reward),
@@ -214,7 +213,7 @@ class WorldModel(nn.Module):
 
     def decode(self, moment: Moment) -> jax.Array:
         """Return the likeliest flat observations, float32 [..., F]."""
-        return self.decoder.most_likely(self._seen(moment))
+        return self.decoder.most_likely(_shows(moment))
 
     def _seen(self, moment: Moment) -> jax.Array:
         """Return all that is known once a latent is seen, side by side."""
@@ -247,7 +246,7 @@ class WorldModel(nn.Module):
         an episode's first step, so that a linear memory can keep the one by the other.
         """
         context = jnp.concatenate([action, was_start[..., None].astype(action.dtype)], axis=-1)
-        latent = jnp.concatenate([latent, news], axis=-1).astype(self.dtype)
+        latent = jnp.concatenate([unit(latent), unit(news)], axis=-1).astype(self.dtype)
         context = context.astype(self.dtype)
         product = self.product_in(latent, context)
         return nn.silu(product) + self.both_in(jnp.concatenate([latent, context], axis=-1))
@@ -266,6 +265,12 @@ def _of_episode(start: jax.Array, before: Any) -> Any:
         return jnp.where(at_start, jnp.zeros_like(x), x)
 
     return jax.tree.map(masked, before)
+
+
+def _shows(moment: Moment) -> jax.Array:
+    """Return what an observation is foretold of."""
+    recalled = moment.known.recalled
+    return jnp.concatenate([recalled, moment.latent.astype(recalled.dtype)], axis=-1)
 
 
 def _known(album: jax.Array, m: jax.Array, before: tuple[jax.Array, ...]) -> Known:

@@ -330,7 +330,7 @@ def test_losses_by_hand():
         after[t, b] = moments.latent[t + 1, b]
     foretold = apply(network, "foretell")(params, moments, window.action, after)
     likely = 1 / (1 + np.exp(-foretold[1]))
-    seen = np.concatenate([moments.known.beside(), moments.shown()], axis=-1)
+    seen = np.concatenate([moments.known.recalled, moments.latent], axis=-1)
     decoded = network.apply(
         params, seen, window.packed, method=lambda m, *x: m.decoder.log_prob(*x)
     )
