@@ -4,8 +4,12 @@ from functools import partial
 
 import jax
 
-# An update of a world model takes twenty seconds to compile, and next to none to run.
-OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+# An update of a world model takes 35 seconds to compile, with these 6, and next to none to run.
+OPTIONS = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
 quick_jit = partial(jax.jit, compiler_options=OPTIONS)
 
 TINY_R2I = [

@@ -56,7 +56,8 @@ def test_observation_noise_on_first_later_and_final_observations(undisturbed):
     assert np.mean(np.abs(noise) < 0.3) == pytest.approx(0.6827, abs=0.02)  # Gaussian
     ended = true.ended
     assert ended.sum() == NUM_ENVS * NUM_STEPS // 20
-    np.testing.assert_array_equal(seen.final[~ended], seen.obs[~ended])
+    # The same noise, but for how the compiler rounds what it computes twice.
+    np.testing.assert_allclose(seen.final[~ended], seen.obs[~ended], rtol=1e-6, atol=1e-6)
     assert noise_final[ended].std() == pytest.approx(0.3, rel=0.1)
     # Independent: the two observations of an end, entries, neighbours in time and in the batch.
     assert abs(correlation(noise[ended], noise_final[ended])) < 0.15
