@@ -13,7 +13,7 @@ quickstart: .venv/installed-$(EXTRA)
 	done
 	@$(BIN)/ssmrl plot $(RUNS)/s5 $(RUNS)/gru $(RUNS)/mlp --out $(RUNS)/curves.png
 
-# Programs of the fast tests run for less time than they compile: without these flags, which jaxlib of
+# Programs of the fast tests run for less time than they compile: without these flags, which the jaxlib of
 # constraints.txt knows, they take 26 to 33 minutes on two cores with an empty cache, with them 16.
 QUICK := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
 	--xla_cpu_use_fusion_emitters=false
