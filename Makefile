@@ -13,14 +13,10 @@ quickstart: .venv/installed-$(EXTRA)
 	done
 	@$(BIN)/ssmrl plot $(RUNS)/s5 $(RUNS)/gru $(RUNS)/mlp --out $(RUNS)/curves.png
 
-# Programs of the fast tests run for less time than they compile: without these flags, which the jaxlib of
-# constraints.txt knows, they take 26 to 33 minutes on two cores with an empty cache, with them 16.
-QUICK := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
-	--xla_cpu_use_fusion_emitters=false
-
-# A file's tests share what they compile.
+# A file's tests share what they compile. Compiled as usual, they take 26 to 33 minutes on two cores
+# with an empty cache, and so (tests/compiling.py) 16.
 test: lint
-	XLA_FLAGS="$(QUICK)" $(BIN)/pytest -n 2 --dist loadfile
+	QUICK_COMPILING=1 $(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -n 2 -m slow

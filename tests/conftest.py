@@ -2,9 +2,13 @@
 
 import os
 
+from compiling import FLAGS
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Threads of JAX's CPU client: the interpreter of GPU kernels deadlocks on two.
 os.environ.setdefault("NPROC", "8")
+if "QUICK_COMPILING" in os.environ:  # not where programs run for minutes
+    os.environ.setdefault("XLA_FLAGS", FLAGS)
 
 import jax
 

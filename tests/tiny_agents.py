@@ -3,13 +3,8 @@
 from functools import partial
 
 import jax
+from compiling import OPTIONS
 
-# An update of a world model takes 35 seconds to compile, with these 6, and next to none to run.
-OPTIONS = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
-}
 quick_jit = partial(jax.jit, compiler_options=OPTIONS)
 
 TINY_R2I = [

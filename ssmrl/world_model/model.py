@@ -1,9 +1,9 @@
 """A world model around a memory: what is seen becomes latents, and what comes is foretold.
 
     z_t ~ q(z | o_t)                       posterior, of the observation alone
-    m_t = memory(z_0, a_0 ... z_t-1, a_t-1)   so that a window is one parallel scan
-    b_t = max(z_0 ... z_t-1)               album of what was seen in the episode
     n_t = relu(z_t - z_t-1)                what of it is new
+    m_t = memory of (z, n, a) before t     so that a window is one parallel scan
+    b_t = max(z_0 ... z_t-1)               album of what was seen in the episode
     y_t = b_t, n_t-1, m_t, z_t-1, a_t-1    what is known before o_t
     p(z_t | y_t)                           prior, which stands in where nothing is seen
     p(o_t | m_t, z_t)                      likelihood of the observation
@@ -165,7 +165,7 @@ class WorldModel(nn.Module):
         learnt sooner what pays.
         """
         then = jnp.concatenate([unit(after), unit(albums.news(after, moment.latent))], axis=-1)
-        return self.outcome(self._seen(moment), action, then)
+        return self.outcome(moment.seen(), action, then)
 
     def expect(
         self, moment: Moment, action: jax.Array, after: jax.Array
@@ -214,10 +214,6 @@ class WorldModel(nn.Module):
     def decode(self, moment: Moment) -> jax.Array:
         """Return the likeliest flat observations, float32 [..., F]."""
         return self.decoder.most_likely(_shows(moment))
-
-    def _seen(self, moment: Moment) -> jax.Array:
-        """Return all that is known once a latent is seen, side by side."""
-        return jnp.concatenate([moment.known.beside(), moment.shown()], axis=-1)
 
     def _last(self, carry: Carry) -> tuple[jax.Array, ...]:
         """Return latent, news and action of the last step, and whether it was a start."""

@@ -48,6 +48,10 @@ class Moment(struct.PyTreeNode):
         """Return the latent, and what of it is new, side by side as of ``unit``: [*, 2 G * C]."""
         return jnp.concatenate([unit(self.latent), unit(self.news())], axis=-1)
 
+    def seen(self) -> jax.Array:
+        """Return all that is known once the latent is seen, side by side, [*, Y + 2 G * C]."""
+        return jnp.concatenate([self.known.beside(), self.shown()], axis=-1)
+
     def news(self) -> jax.Array:
         """Return which one-hots were not there at the step before, [*, G * C]."""
         return news(self.latent, self.known.latent)

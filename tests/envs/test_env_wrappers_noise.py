@@ -56,7 +56,7 @@ def test_observation_noise_on_first_later_and_final_observations(undisturbed):
     assert np.mean(np.abs(noise) < 0.3) == pytest.approx(0.6827, abs=0.02)  # Gaussian
     ended = true.ended
     assert ended.sum() == NUM_ENVS * NUM_STEPS // 20
-    # The same noise, but for how the compiler rounds what it computes twice.
+    # A compiler may compute the same noise twice, and round it otherwise; as written it is equal.
     np.testing.assert_allclose(seen.final[~ended], seen.obs[~ended], rtol=1e-6, atol=1e-6)
     assert noise_final[ended].std() == pytest.approx(0.3, rel=0.1)
     # Independent: the two observations of an end, entries, neighbours in time and in the batch.
@@ -64,6 +64,13 @@ def test_observation_noise_on_first_later_and_final_observations(undisturbed):
     assert abs(correlation(noise[..., 0], noise[..., 1])) < 0.05
     assert abs(correlation(noise[1:], noise[:-1])) < 0.05
     assert abs(correlation(noise[:, 1:], noise[:, :-1])) < 0.05
+
+
+def test_where_no_episode_ends_the_final_observation_is_the_returned_one():
+    steps = steps_of(ObservationNoise(Chance(), 0.3), [0] * 4, LONG)[1]
+    assert not any(step.terminated | step.truncated for step in steps)
+    for step in steps:
+        np.testing.assert_array_equal(step.final, step.obs)
 
 
 def test_noise_upon_noise_is_independent(undisturbed):

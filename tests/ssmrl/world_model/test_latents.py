@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssmrl.world_model.album import news
 from ssmrl.world_model.latents import Latents, balanced_kl, kl
+from ssmrl.world_model.moments import unit
 
 LATENTS = Latents(groups=2, classes=3)
 OUTPUTS = jnp.array([[2.0, 0, -1, 0, 50, -50], [0, 0, 0, 1, 2, 3]])
@@ -104,3 +106,18 @@ def test_what_is_free_teaches_nothing():
 def test_free_nats_can_be_swept():
     swept = jax.vmap(balanced_kl, (None, None, 0))(P, Q, jnp.array([0.0, 100.0]))
     np.testing.assert_allclose(swept[0], jnp.stack([kl(P, Q), jnp.full(2, 100.0)]), rtol=1e-6)
+
+
+def test_what_is_new_is_kept_as_the_groups_that_changed():
+    latents = Latents(3, 4)
+    last, now = latents.one_hots(np.array([[[0, 2, 2], [0, 3, 1]], [[0, 1, 2], [3, 3, 3]]]))
+    is_new = news(now, last)
+    changed = latents.changed(is_new)
+    np.testing.assert_array_equal(changed, [[False, True, False], [True, False, True]])
+    np.testing.assert_array_equal(latents.only(changed, now), is_new)
+
+
+def test_few_ones_have_the_size_of_what_stands_beside_them():
+    found = unit(jnp.array([[0, 0, 0, 2.0], [0, 0, 0, 0], [3, -3, 3, 3]]))
+    np.testing.assert_allclose(found, [[0, 0, 0, 2], [0, 0, 0, 0], [1, -1, 1, 1]], rtol=1e-5)
+    assert unit(jnp.ones(3, jnp.bfloat16)).dtype == jnp.bfloat16
