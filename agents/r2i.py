@@ -171,7 +171,7 @@ class R2I:
         updates, opt_state = optimizer.update(grads, state.opt_state, packed)
         rate = c.learning_rate * warm_up(state.opt_state[-1].count, c.warm_up)
         if c.anneal_learning_rate:
-            rate *= 1.0 - state.update / self.num_updates
+            rate *= self._left(state)
         params = rows.unpack(packed - rate * updates)
         slow = optax.incremental_update(critic_of(params), state.slow, c.slow_rate)
         state = state.replace(params=params, slow=slow, opt_state=opt_state, scale=scale)
@@ -195,8 +195,11 @@ class R2I:
         keys = jax.random.split(key_imagine, c.horizon)
         imagined = self.policy.imagine(jax.lax.stop_gradient(params), first, keys)
         critics, returns = (network, params, state.slow), (c.gamma, c.lambda_)
+        # Until the model knows what pays, the actor has to stay undecided.
+        bonus = jnp.minimum(2 * self._left(state), 1.0) if c.anneal_entropy else 1.0
+        entropy = c.entropy_coefficient * bonus
         scale, behaviour = behaviour_losses(
-            *critics, state.scale, imagined, *returns, c.entropy_coefficient, c.slow_coefficient
+            *critics, state.scale, imagined, *returns, entropy, c.slow_coefficient
         )
         replay_value_loss = replayed_return = jnp.zeros(())
         if self.every == 1 or network.look == "output":  # else states to look at are not known
@@ -226,6 +229,10 @@ class R2I:
     def optimizer(self, params: Any) -> optax.GradientTransformation:
         """Return LaProp on parameters as rows; step sizes are applied apart."""
         return clipped_laprop(Rows.of(params), self.config.max_grad_ratio, eps=1e-15)
+
+    def _left(self, state: TrainState) -> jax.Array:
+        """Return the share of the run that is still to come, which what is annealed goes by."""
+        return 1.0 - state.update / self.num_updates
 
     def learnt(self, state: TrainState) -> Any:
         """Return what has to stay finite."""

@@ -54,6 +54,7 @@ class Config:
     warm_up: int = 1000  # gradient steps over which the step size rises
     max_grad_ratio: float = 0.3  # gradients are clipped to this share of their array's norm
     entropy_coefficient: float = 3e-4  # weight of the entropy bonus
+    anneal_entropy: bool = False  # its weight, linearly to zero over the run's second half
     free_nats: float = 0.1  # of latents, a step, that cost nothing; DreamerV3 has 1
     dynamics_coefficient: float = 1.0  # weight of the prior's divergence
     representation_coefficient: float = 0.1  # weight of the posterior's

@@ -4,8 +4,10 @@
 
 Writes mixture.json and mixture.md. ``share of members' mean %`` is the mixture's speed over the
 mean of what its members make alone, weighted by their parts of the batch (of seconds a step).
+Actions are random, which leaves environments alone, or of the published network, as in training.
 """
 
+import copy
 import sys
 from collections.abc import Sequence
 from itertools import product
@@ -13,15 +15,12 @@ from typing import Any
 
 import jax
 
-import envs
 from benchmarks.report import LEFT_OUT, Bench, arguments
-from benchmarks.rollout import random_play
-from benchmarks.timing import Timing, sample
-from envs.meta.mixture import members_of
-from envs.vector import VectorEnv, vectorise
+from benchmarks.rollout import NUM_STEPS, POLICIES, make_actor, random_play, time_play
+from envs.vector import VectorEnv
+from ssmrl.errors import UsageError
 
 NUM_ENVS = (64, 1024, 16384)
-NUM_STEPS = 64
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,50 +28,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = arguments("Time mixtures of environments.")
     parser.add_argument("--envs", nargs="+", default=["meta/Mixture"], metavar="ID")
     parser.add_argument("--num-envs", nargs="+", type=int, help="environments in a batch")
+    parser.add_argument("--policies", nargs="+", choices=tuple(POLICIES), default=tuple(POLICIES))
     options = parser.parse_args(argv)
     bench = Bench.start(options)
     num_steps = 16 if options.small else NUM_STEPS
-    table = bench.table("mixture", steps=num_steps, policy="random")
+    table = bench.table("mixture", steps=num_steps, network="paper/popgym")
     sizes = options.num_envs or ((8,) if options.small else NUM_ENVS)
-    for name, num in product(options.envs, sizes):
+    for name, num, policy in product(options.envs, sizes, options.policies):
         try:
-            env, params = envs.make(name)
-            together = _time(vectorise(env, params, envs.wrap).with_num(num), num_steps)
-            alone = [
-                _time(VectorEnv(envs.wrap(member), own, num), num_steps)
-                for _, member, own in members_of(env, params)
-            ]
+            agent = make_actor(name, num, num_steps, options)
+            if not agent.env.groups:
+                raise UsageError(f"environment {name!r} is no mixture")
+            together = seconds(agent, policy, agent.env)
+            alone = [seconds(agent, policy, env) for env in agent.env.alone()]
         except LEFT_OUT as error:
-            table.skip(f"{name} x {num}", error)
+            table.skip(f"{name} x {num}, {policy}", error)
             continue
-        parts = [share / num for share in env.shares(num)]
-        mean = sum(part * timing.median for part, timing in zip(parts, alone, strict=True))
+        sizes_of = [rows.stop - rows.start for rows in agent.env.groups.values()]
+        mean = sum(size / num * own for size, own in zip(sizes_of, alone, strict=True))
         steps = num * num_steps
         table.add(
             {
                 "mixture": name,
                 "environments": num,
-                "million steps/s": steps / together.median / 1e6,
+                "policy": policy,
+                "million steps/s": steps / together / 1e6,
                 "members' mean": steps / mean / 1e6,
-                "slowest member": steps / max(t.median for t in alone) / 1e6,
-                "share of members' mean %": 100 * mean / together.median,
+                "slowest member": steps / max(alone) / 1e6,
+                "share of members' mean %": 100 * mean / together,
             }
         )
     return 0
 
 
-def _time(env: VectorEnv, num_steps: int) -> Timing:
-    play: Any = jax.jit(random_play(env, num_steps))
-    _, state = jax.jit(env.reset)(jax.random.key(0))
-    key = jax.random.key(2)
-
-    def run(units: int) -> Any:
-        nonlocal state
-        for _ in range(units):
-            state, seen = play(state, key)
-        return state, seen
-
-    return sample(run)
+def seconds(agent: Any, policy: str, env: VectorEnv) -> float:
+    """Return how long a roll-out in ``env`` takes, with the network that the mixture needs."""
+    agent = copy.copy(agent)
+    agent.env = env
+    play, begin = agent.rollout, agent.init
+    if policy == "random":
+        play, begin = random_play(env, agent.config.num_steps), lambda key: env.reset(key)[1]
+    return time_play(jax.jit(play), jax.jit(begin)(jax.random.key(0))).median
 
 
 if __name__ == "__main__":

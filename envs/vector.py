@@ -164,6 +164,10 @@ class MixedVectorEnv(VectorEnv):
         numbers = [env.num_inner_episodes for _, env in self._groups]
         return max(numbers) if all(numbers) else 0
 
+    def alone(self) -> list[VectorEnv]:
+        """Return the members, each with the whole batch for itself."""
+        return [env.with_num(self.num) for _, env in self._groups]
+
     def describe(self) -> dict[str, str]:
         """Return in words what an agent sees and does, and what the batch is made of."""
         made_of = ", ".join(f"{env.num} x {name}" for name, env in self._groups)

@@ -4,6 +4,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ssmrl import memory
@@ -11,9 +12,11 @@ from ssmrl.nets.distributional import SymexpBins
 from ssmrl.nets.heads import CategoricalHead
 from ssmrl.world_model.actor_critic import ImaginingActorCritic
 from ssmrl.world_model.latents import Latents
-from ssmrl.world_model.moments import Carry
+from ssmrl.world_model.moments import Carry, Observed
 from ssmrl.world_model.parts import Numbers, OneHots
 
+T, B, EVERY = 6, 3, 2  # steps and streams of a window, steps of a piece of it
+KEY = jax.random.key(0)
 FEATURES = 4
 KNOWN = FEATURES + 3 * (2 * 3) + 2  # numbers in ``y``
 SMALL: dict[str, dict[str, Any]] = {
@@ -90,7 +93,7 @@ def filled(shapes: Any, seed: int = 0, scale: float = 0.5) -> Any:
     return params
 
 
-def make_window(steps: int = 6, batch: int = 3, seed: int = 0) -> Window:
+def make_window(steps: int = T, batch: int = B, seed: int = 0) -> Window:
     """Return what was seen and done, with starts out of phase: none in the last stream."""
     rng = np.random.default_rng(seed)
     numbers = rng.normal(0, 2, (steps, batch, 2)).astype(np.float32)
@@ -103,7 +106,7 @@ def make_window(steps: int = 6, batch: int = 3, seed: int = 0) -> Window:
     return Window((numbers, categories), action, start)
 
 
-def make_carry(network: ImaginingActorCritic, batch: int = 3, seed: int = 0) -> Carry:
+def make_carry(network: ImaginingActorCritic, batch: int = B, seed: int = 0) -> Carry:
     """Return what stands in the middle of an episode."""
     rng = np.random.default_rng(seed)
     empty = network.initial_carry((batch,))
@@ -121,3 +124,23 @@ def make_carry(network: ImaginingActorCritic, batch: int = 3, seed: int = 0) -> 
         action=rng.normal(size=empty.action.shape).astype(np.float32),
         start=np.arange(batch) % 2 == 0,
     )
+
+
+def at_once(
+    network: ImaginingActorCritic, params: Any, carry: Carry, window: Window, every: int = EVERY
+) -> tuple[Carry, Observed]:
+    """Return what ``observe`` does."""
+    return apply(network, "observe")(params, carry, *window, KEY, every=every)
+
+
+def where(start: Any, yes: Any, no: Any) -> jax.Array:
+    """Return ``yes`` of the rows that are asked for, with any axes after, and ``no`` of others."""
+    return jnp.where(start.reshape(start.shape + (1,) * (yes.ndim - start.ndim)), yes, no)
+
+
+def assert_close(got: Any, want: Any) -> None:
+    """Of trees: the same shapes and dtypes, and within 1e-4 of the greatest number, or of 1."""
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert (g.shape, g.dtype) == (w.shape, w.dtype)
+        scale = max(1, np.abs(np.asarray(w, np.float32)).max())
+        np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-4 * scale)

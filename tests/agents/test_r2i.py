@@ -33,7 +33,13 @@ KINDS = {
         "--env.params.length=3",
         "--r2i.anneal-learning-rate",
     ],
-    "numbers": [*ATTENTIVE, "--env.name=probes:Continuous", "--env.params.length=3"],
+    "numbers": [
+        *ATTENTIVE,
+        "--env.name=probes:Continuous",
+        "--env.params.length=3",
+        "--r2i.entropy-coefficient=1",
+        "--r2i.anneal-entropy",
+    ],
     "pictures": ["--memory.name=mlp", "--memory.num-layers=1", "--env.name=probes:Tiles"],
 }
 
@@ -90,6 +96,16 @@ def test_step_sizes_can_fall_to_zero_over_the_run():
     last, _ = update(state.replace(update=jnp.int32(agent.num_updates)))
     assert all((a == b).all() for a, b in leaves(last.params, state.params))
     assert all((a != b).any() for a, b in leaves(last.opt_state[-1].ema, state.opt_state[-1].ema))
+
+
+def test_the_bonus_for_entropy_can_fall_to_zero_over_the_run():
+    agent, update, state, after, _ = updated("numbers")
+    without = make(*KINDS["numbers"], "--r2i.entropy-coefficient=0")
+    last = state.replace(update=jnp.int32(agent.num_updates))
+    ended, never = update(last)[0].params, quick_jit(without.update)(last)[0].params
+    for a, b in leaves(ended, never):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert any(abs(a - b).max() > 1e-3 for a, b in leaves(ended, after.params))
 
 
 def test_what_has_to_stay_finite():
