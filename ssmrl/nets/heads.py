@@ -52,7 +52,9 @@ class FactoredHead(nn.Module):
 class GaussianHead(nn.Module):
     """Diagonal Gaussian whose deviation is the same in all states: [..., F] -> over [..., size].
 
-    Its log-probabilities are those of the unclipped action; the environment's side clips.
+    Its log-probabilities are those of the unclipped action; the environment's side clips. The
+    deviation is 1 at first and stays within e^-5 and e, for actions from -1 to 1: wider still, both
+    ends are played at random wherever the mean is, and nothing leads back.
     """
 
     size: int
@@ -63,5 +65,7 @@ class GaussianHead(nn.Module):
         log_deviation = self.param(
             "log_deviation", nn.initializers.zeros, (self.size,), jnp.float32
         )
-        deviation = jnp.broadcast_to(jnp.exp(log_deviation), mean.shape)
+        most, least = jnp.tanh(log_deviation), 5 * jnp.tanh(log_deviation / 5)
+        bounded = jnp.where(log_deviation > 0, most, least)
+        deviation = jnp.broadcast_to(jnp.exp(bounded), mean.shape)
         return distrax.MultivariateNormalDiag(mean, deviation)

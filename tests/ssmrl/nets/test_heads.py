@@ -52,6 +52,14 @@ def test_gaussian_entropy_has_a_gradient_through_the_deviation_alone():
     np.testing.assert_array_equal(grads["Dense_0"]["kernel"], 0)
 
 
+@pytest.mark.parametrize(("raw", "log"), [(-100, -5), (-1, -0.987), (0, 0), (0.5, 0.462), (9, 1)])
+def test_the_deviation_stays_where_actions_are(raw, log):
+    head = GaussianHead(2)
+    params = head.init(jax.random.key(1), X)
+    params["params"]["log_deviation"] = jnp.full(2, raw, jnp.float32)
+    np.testing.assert_allclose(jnp.log(head.apply(params, X).stddev()), log, atol=1e-3)
+
+
 @pytest.mark.parametrize("head", [CategoricalHead, FactoredHead])
 def test_no_action_is_given_up(head):
     """Whatever the features say; 3 % are shared by all actions that there are."""
