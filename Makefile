@@ -14,7 +14,7 @@ quickstart: .venv/installed-$(EXTRA)
 	@$(BIN)/ssmrl plot $(RUNS)/s5 $(RUNS)/gru $(RUNS)/mlp --out $(RUNS)/curves.png
 
 # A file's tests share what they compile. Compiled as usual, they take 26 to 33 minutes on two cores
-# with an empty cache, and so (tests/compiling.py) 16 to 17.
+# with an empty cache, and so (tests/compiling.py) 11 to 17.
 test: lint
 	QUICK_COMPILING=1 $(BIN)/pytest -n 2 --dist loadfile
 
