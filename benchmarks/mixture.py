@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-import jax
-
 from benchmarks.report import LEFT_OUT, Bench, arguments
-from benchmarks.rollout import NUM_STEPS, POLICIES, make_actor, random_play, time_play
+from benchmarks.rollout import NUM_STEPS, POLICIES, make_actor
 from envs.vector import VectorEnv
 from ssmrl.errors import UsageError
 
@@ -39,13 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             agent = make_actor(name, num, num_steps, options)
             if not agent.env.groups:
                 raise UsageError(f"environment {name!r} is no mixture")
-            together = seconds(agent, policy, agent.env)
-            alone = [seconds(agent, policy, env) for env in agent.env.alone()]
+            together = seconds(bench, agent, policy, agent.env)
+            alone = [seconds(bench, agent, policy, env) for env in agent.env.alone()]
         except LEFT_OUT as error:
             table.skip(f"{name} x {num}, {policy}", error)
             continue
-        sizes_of = [rows.stop - rows.start for rows in agent.env.groups.values()]
-        mean = sum(size / num * own for size, own in zip(sizes_of, alone, strict=True))
+        shares = [(rows.stop - rows.start) / num for rows in agent.env.groups.values()]
+        mean = sum(share * own for share, own in zip(shares, alone, strict=True))
         steps = num * num_steps
         table.add(
             {
@@ -61,14 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def seconds(agent: Any, policy: str, env: VectorEnv) -> float:
+def seconds(bench: Bench, agent: Any, policy: str, env: VectorEnv) -> float:
     """Return how long a roll-out in ``env`` takes, with the network that the mixture needs."""
     agent = copy.copy(agent)
     agent.env = env
-    play, begin = agent.rollout, agent.init
-    if policy == "random":
-        play, begin = random_play(env, agent.config.num_steps), lambda key: env.reset(key)[1]
-    return time_play(jax.jit(play), jax.jit(begin)(jax.random.key(0))).median
+    timing, _ = POLICIES[policy](bench, agent, None)
+    return timing.median
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def make_actor(env: str, num_envs: int, num_steps: int, options: argparse.Namesp
 def time_s5(bench: Bench, agent: Any, trace: Any) -> tuple[Timing, float]:
     """Time the agent's roll-out; its floor is that of the network's matrix products."""
     state = jax.jit(agent.init)(jax.random.key(0))
-    timing = time_play(jax.jit(agent.rollout), state, trace)
+    timing = _time(jax.jit(agent.rollout), state, trace)
     flops = step_flops(state.params) * agent.steps_per_update
     return timing, flops / bench.ceilings.matmul[agent.config.compute_dtype]
 
@@ -97,7 +97,7 @@ def time_random(bench: Bench, agent: Any, trace: Any) -> tuple[Timing, float]:
     _, state = jax.jit(env.reset)(jax.random.key(0))
     _, seen = jax.eval_shape(play, state, jax.random.key(1))
     seen_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(seen))
-    return time_play(play, state, trace), seen_bytes / bench.ceilings.copy
+    return _time(play, state, trace), seen_bytes / bench.ceilings.copy
 
 
 def random_play(env: VectorEnv, num_steps: int) -> Callable[[Any, jax.Array], tuple[Any, Any]]:
@@ -118,7 +118,7 @@ def random_play(env: VectorEnv, num_steps: int) -> Callable[[Any, jax.Array], tu
 POLICIES = {"random": time_random, "S5": time_s5}
 
 
-def time_play(play: Callable[..., tuple[Any, Any]], state: Any, trace: Any = None) -> Timing:
+def _time(play: Callable[..., tuple[Any, Any]], state: Any, trace: Any) -> Timing:
     """Time roll-outs that follow one another; each takes milliseconds, so calls do not show."""
     key = jax.random.key(2)
 

@@ -53,8 +53,8 @@ class GaussianHead(nn.Module):
     """Diagonal Gaussian whose deviation is the same in all states: [..., F] -> over [..., size].
 
     Its log-probabilities are those of the unclipped action; the environment's side clips. The
-    deviation is 1 at first and stays within e^-5 and e, for actions from -1 to 1: wider still, both
-    ends are played at random wherever the mean is, and nothing leads back.
+    deviation is 1 at first and stays within e^-5 and e, in the unit of actions, which are from -1
+    to 1 where the environment has bounds: wider still, both ends are played at random.
     """
 
     size: int
