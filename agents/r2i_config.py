@@ -2,21 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 
 from agents.experiment import Experiment
 from agents.parts import action_head
-from envs import spaces
 from envs.vector import VectorEnv
 from ssmrl import memory
 from ssmrl.errors import UsageError
 from ssmrl.foreign import is_foreign
 from ssmrl.memory.check import check_shapes
-from ssmrl.nets.affine import as_rank_of
 from ssmrl.train.config import (
     check_above_zero,
     check_multiple,
@@ -88,6 +84,7 @@ class Config:
         check_multiple("r2i.replay_steps", self.replay_steps, acted, self.steps_per_update)
         names = ("r2i.num_steps", "r2i.window", "r2i.replay_steps / r2i.num_envs")
         check_sizes(self.num_steps, self.window, self.capacity, names)
+        check_within("r2i.window", self.window, 2)  # values are learnt by what comes after a step
         self._check_products()
         if self.prefill > self.replay_steps:
             raise UsageError(
@@ -178,17 +175,4 @@ def make_policy(experiment: Experiment, env: VectorEnv) -> ModelPolicy:
         policy_sizes=c.policy_sizes,
         dtype=dtype,
     )
-    return ModelPolicy(network, partial(encode_clipped, env))
-
-
-def encode_clipped(env: VectorEnv, action: jax.Array) -> jax.Array:
-    """Return actions of any batch shape as vectors [..., A], those of a Box within its bounds.
-
-    So the environment takes them: a model that saw what an actor drew beyond would have to learn
-    first that it makes no difference.
-    """
-    space = env.action_space
-    if isinstance(space, spaces.Box):
-        bounds = (jnp.broadcast_to(bound, space.shape) for bound in (space.low, space.high))
-        action = jnp.clip(action, *(as_rank_of(action, bound) for bound in bounds))
-    return env.encode_actions(action)
+    return ModelPolicy(network, env.encode_actions)

@@ -32,12 +32,18 @@ def make_agent(experiment: Experiment) -> Any:
         agent = agent_class(experiment.agent)(experiment)
         if is_foreign(experiment.agent):
             check_agent(f"agent {experiment.agent!r}", agent)
-    if agent.env.num < len(agent.env.members):
-        raise UsageError(
-            f"{agent.env.num} environments are too few for {experiment.env.name!r}, which has "
-            f"{len(agent.env.members)} members: {', '.join(agent.env.members)}"
-        )
+    check_members(experiment, agent, "environments", agent.env.num)
     return agent
+
+
+def check_members(experiment: Experiment, agent: Any, what: str, number: int) -> None:
+    """Raise ``UsageError`` where not every member of a mixture would get one of ``number``."""
+    members = agent.env.members
+    if number < len(members):
+        raise UsageError(
+            f"{number} {what} are too few for {experiment.env.name!r}, which has "
+            f"{len(members)} members: {', '.join(members)}"
+        )
 
 
 def own_code(experiment: Experiment) -> AbstractContextManager[None]:

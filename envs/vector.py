@@ -1,6 +1,7 @@
 """Many environments as one: keys are split, calls are vmapped, and every array is [B, ...]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -9,7 +10,8 @@ import jax.numpy as jnp
 
 from envs.meta.mixture import Mixture
 from envs.meta.trial import Trial
-from envs.spaces import Space, encode, encoded_size
+from envs.random_play import sample
+from envs.spaces import Box, Space, encode, encoded_size
 from envs.wrappers.base import find
 from envs.wrappers.layout import (
     ImagePlace,
@@ -115,15 +117,23 @@ class VectorEnv:
         return without_past(self.env, self.params, obs)
 
     def encode_actions(self, action: jax.Array) -> jax.Array:
-        """Return actions of any batch shape as vectors, [..., A]; see ``envs.spaces.encode``."""
+        """Return actions of any batch shape as vectors, [..., A]; see ``envs.spaces.encode``.
+
+        Those of a Box are clipped to its bounds, as the environment takes them: a model that saw
+        what an actor drew beyond would have to learn first that it makes no difference.
+        """
         space = self.action_space
+
+        def vector(action: jax.Array) -> jax.Array:
+            clip = isinstance(space, Box)
+            return encode(space, jnp.clip(action, space.low, space.high) if clip else action)
+
         batch = action.shape[: action.ndim - len(space.shape)]
-        flat = action.reshape(-1, *space.shape)
-        return jax.vmap(lambda x: encode(space, x))(flat).reshape(*batch, -1)
+        return jax.vmap(vector)(action.reshape(-1, *space.shape)).reshape(*batch, -1)
 
     def sample_actions(self, key: jax.Array) -> jax.Array:
-        """Return random actions [B, ...]."""
-        return jax.vmap(self.action_space.sample)(jax.random.split(key, self.num))
+        """Return random actions [B, ...]; see ``envs.random_play.sample``."""
+        return jax.vmap(partial(sample, self.action_space))(jax.random.split(key, self.num))
 
 
 class MixedVectorEnv(VectorEnv):
@@ -196,9 +206,12 @@ class MixedVectorEnv(VectorEnv):
                 self._groups, keys, state, self.groups.values(), strict=True
             )
         ]
-        obs, states, rewards, *flags, infos = zip(*steps, strict=True)
-        signals = map(jnp.concatenate, (_as_floats(rewards), *flags))
-        return jnp.concatenate(obs), states, *signals, _shared(infos)
+        obs, states, rewards, terminated, truncated, infos = zip(*steps, strict=True)
+        # A member that has no inner ends to tell must not silence those that do.
+        none = [{"return_ends": jnp.zeros_like(t)} for t in terminated]
+        told = [default | info for default, info in zip(none, infos, strict=True)]
+        signals = map(jnp.concatenate, (_as_floats(rewards), terminated, truncated))
+        return jnp.concatenate(obs), states, *signals, _shared(told)
 
     def without_past(self, obs: jax.Array) -> jax.Array:
         """Return observations [B, D] as they would open an episode of each member."""
@@ -218,7 +231,7 @@ def _as_floats(rewards: tuple[jax.Array, ...]) -> list[jax.Array]:
     return [reward.astype(jnp.float32) for reward in rewards]
 
 
-def _shared(infos: tuple[dict, ...]) -> dict[str, Any]:
+def _shared(infos: Sequence[dict]) -> dict[str, Any]:
     """Return what all infos have, in the same shapes, side by side."""
     shapes = [{k: _shape(v) for k, v in info.items()} for info in infos]
     same = [k for k in infos[0] if all(s.get(k) == shapes[0][k] for s in shapes)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from agents.experiment import Experiment
 from agents.parts import optimal_inner_return, play_episodes
-from agents.run import console, load_run, make_agent
+from agents.run import check_members, console, load_run, make_agent
 from agents.sweep import Group
 from envs.spaces import encoded_size
 from ssmrl.errors import TrainingError, UsageError, shown
@@ -68,6 +68,7 @@ def evaluate_state(
     is told by itself.
     """
     episodes, max_steps = experiment.eval_episodes, experiment.eval_max_steps
+    check_members(experiment, agent, "eval_episodes", episodes)
     results: dict[str, Any] = {
         "env": {"name": experiment.env.name, "params": experiment.env.params},
         "update": int(np.max(state.update)),

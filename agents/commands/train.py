@@ -17,6 +17,7 @@ from agents.commands.evaluate import evaluate_state
 from agents.commands.look import plot
 from agents.experiment import Experiment, load_experiment
 from agents.run import (
+    check_members,
     check_memory,
     console,
     default_run_dir,
@@ -63,6 +64,7 @@ def start_run(experiment: Experiment, ending: Ending = Ending()) -> int:
     """Train a new run; returns 130 where it was stopped before its end, else 0."""
     check_track(experiment.track)
     agent = make_agent(experiment)
+    check_members(experiment, agent, "eval_episodes", experiment.eval_episodes)
     path = default_run_dir(experiment) if experiment.run_dir is None else experiment.run_dir
     RunFolder.check_new(path)  # before the seconds that the initial state takes
     with own_code(experiment):

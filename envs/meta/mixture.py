@@ -27,8 +27,8 @@ class Mixture:
         members: (name, environment, params) of each.
         weights: how the batch is divided, numbers above 0; equally by default.
 
-    Raises ``UsageError`` where there is no member, where discrete actions stand among continuous
-    ones, and for other weights.
+    Raises ``UsageError`` where there is no member, where two have one name, where discrete actions
+    stand among continuous ones, and for other weights.
     """
 
     def __init__(
@@ -36,6 +36,10 @@ class Mixture:
     ):
         if not members:
             raise UsageError(f"environment {name!r}: a mixture needs at least one member")
+        names = [member for member, _, _ in members]
+        for member in names:
+            if names.count(member) > 1:
+                raise UsageError(f"environment {name!r}: two members have the name {member!r}")
         weights = [1.0] * len(members) if weights is None else list(weights)
         if len(weights) != len(members) or not all(w > 0 for w in weights):
             raise UsageError(

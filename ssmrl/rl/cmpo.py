@@ -19,17 +19,15 @@ def exact_weights(
     return jax.nn.softmax(prior_log_prob + jnp.clip(advantage, -clip, clip))
 
 
-def sampled_weights(
-    advantage: jax.Array, clip: float | jax.Array, z_init: float = 1.0
-) -> jax.Array:
+def sampled_weights(advantage: jax.Array, clip: float | jax.Array) -> jax.Array:
     """Return exp(clip(advantage)) / z / N of N actions drawn from the prior, [..., N].
 
-    z of each action is the mean of the others' exponentials and ``z_init``, so that an action's
+    z of each action is the mean of the others' exponentials and 1, z_init, so that an action's
     own exponential is not in what it is divided by; equation 12.
     """
     exponentials = jnp.exp(jnp.clip(advantage, -clip, clip))
     others = exponentials.sum(-1, keepdims=True) - exponentials
-    return exponentials / (z_init + others)
+    return exponentials / (1.0 + others)
 
 
 def cross_entropy(weights: jax.Array, log_prob: jax.Array) -> jax.Array:

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from ssmrl.nets.affine import as_rank_of
 
+LINEAR = 1e-3  # share of x itself in its signed root
+
 
 def symmetric_bins(num_bins: int, largest: float) -> jax.Array:
     """Return ``num_bins`` centres from -largest to largest, evenly spaced: [K].
@@ -55,21 +57,21 @@ def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
     return -jnp.sum(jax.lax.stop_gradient(target) * jax.nn.log_softmax(logits), axis=-1)
 
 
-def signed_root(x: jax.Array, linear: float = 1e-3) -> jax.Array:
-    """Return sgn(x) (sqrt(|x| + 1) - 1) + linear x; source: Pohlen et al. 2018."""
-    return x / (jnp.sqrt(jnp.abs(x) + 1) + 1) + linear * x  # the same, without a difference
+def signed_root(x: jax.Array) -> jax.Array:
+    """Return sgn(x) (sqrt(|x| + 1) - 1) + LINEAR x; source: Pohlen et al. 2018."""
+    return x / (jnp.sqrt(jnp.abs(x) + 1) + 1) + LINEAR * x  # the same, without a difference
 
 
-def signed_root_inverse(y: jax.Array, linear: float = 1e-3) -> jax.Array:
+def signed_root_inverse(y: jax.Array) -> jax.Array:
     """Return the x whose ``signed_root`` is y.
 
     s = sqrt(|x| + 1) solves linear s^2 + s = |y| + 1 + linear. Then |y| = (s - 1) (1 + linear
     (s + 1)) and |x| = (s - 1) (s + 1): written so, nothing is subtracted, which would cost three
     digits near 0.
     """
-    total = jnp.abs(y) + 1 + linear
-    s = 2 * total / (1 + jnp.sqrt(1 + 4 * linear * total))
-    return y * (s + 1) / (linear * (s + 1) + 1)
+    total = jnp.abs(y) + 1 + LINEAR
+    s = 2 * total / (1 + jnp.sqrt(1 + 4 * LINEAR * total))
+    return y * (s + 1) / (LINEAR * (s + 1) + 1)
 
 
 def symlog(x: jax.Array) -> jax.Array:

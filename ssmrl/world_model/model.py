@@ -203,11 +203,14 @@ class WorldModel(nn.Module):
         after = jnp.where(ended[..., None], 0, later)
         reward_logits, goes_on = self.foretell(moments, action, after)
         is_over = jnp.stack([return_ends, ended], axis=-1)
+        paid = self.bins.loss(reward_logits, reward)
+        # What comes after the last action is not in the sequence, unless it is nothing.
+        paid = paid.at[-1].set(jnp.where(ended[-1], paid[-1], 0.0))
         return {
             "observation": -self.decoder.log_prob(_shows(moments), packed),
             "dynamics": dynamics,
             "representation": representation,
-            "reward": self.bins.loss(reward_logits, reward),
+            "reward": paid,
             "continuation": nn.softplus(jnp.where(is_over, goes_on, -goes_on)).sum(-1),
         }
 

@@ -167,6 +167,10 @@ MISTAKES = {
         ["--total-steps", "100"],
         "total_steps=100 is less than one update of 6656 steps (num_envs x num_steps); lower",
     ),
+    "fewer episodes than members": (
+        ["--env.name", "meta/Mixture", "--eval-episodes", "1"],
+        "1 eval_episodes are too few for 'meta/Mixture', which has 2 members: CartPole-v1",
+    ),
     "five values": (
         ["--env.name", "planted:FiveValues"],
         None,

@@ -18,6 +18,7 @@ REFUSED = {
     "--r2i.window 6": "window=6 .*num_steps=4.* 4 and 8",
     "--r2i.window 2": "window=2 .*nearest that is: 4",
     "--r2i.window 0": "window.*0",
+    "--r2i.window 1 --r2i.num-steps 1": r"r2i\.window must lie in 2\..*not 1",
     "--r2i.num-steps 3": r"replay_steps=64 .*num_envs x r2i\.num_steps=12.* 60 and 72",
     "--r2i.num-steps 0": "num_steps.*0",
     "--r2i.num-envs 0": "num_envs.*0",

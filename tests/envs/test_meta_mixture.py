@@ -64,6 +64,30 @@ def test_shares_follow_weights_and_leave_nobody_out(weights, num, shares):
     assert Mixture("m", members, weights).shares(num) == shares
 
 
+def test_a_member_without_inner_ends_does_not_silence_those_of_others():
+    trial = envs.make("meta/Trial", env="CartPole-v1", num_episodes=4, returns="inner")
+    members = [("trial", *trial), ("plain", *envs.make("CartPole-v1"))]
+    env = vectorise(Mixture("m", members), None, envs.wrap).with_num(4)
+    _, state = env.reset(jax.random.key(0))
+
+    def step(state, key):
+        _, state, _, terminated, _, info = env.step(key, state, jnp.zeros(4, jnp.int32))
+        return state, (info["return_ends"], terminated)
+
+    ends, terminated = jax.jit(lambda s, k: jax.lax.scan(step, s, k))(
+        state, jax.random.split(jax.random.key(1), 25)
+    )[1]
+    assert (ends & ~terminated)[:, :2].any(0).all()
+    assert not ends[:, 2:].any()
+    assert terminated[:, 2:].any()
+
+
+def test_two_members_of_one_name_are_refused():
+    members = [("pole", *envs.make("CartPole-v1"))] * 2
+    with pytest.raises(UsageError, match="'m': two members have the name 'pole'"):
+        Mixture("m", members)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

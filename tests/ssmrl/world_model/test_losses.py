@@ -33,7 +33,7 @@ def test_losses_by_hand():
     happened = window.packed, window.action, reward, return_ends, ended, free
     found = apply(network, "losses")(params, o, *happened)
     after = np.zeros_like(moments.latent)
-    for t, b in np.argwhere(~ended[:-1]):  # of the window's last step it is not known
+    for t, b in np.argwhere(~ended[:-1]):
         after[t, b] = moments.latent[t + 1, b]
     foretold = apply(network, "foretell")(params, moments, window.action, after)
     likely = 1 / (1 + np.exp(-foretold[1]))
@@ -42,11 +42,14 @@ def test_losses_by_hand():
         params, seen, window.packed, method=lambda m, *x: m.decoder.log_prob(*x)
     )
     is_over = np.stack([return_ends, ended], -1)
+    paid = np.array(network.bins.loss(foretold[0], reward))
+    assert len(set(ended[-1])) == 2
+    paid[-1, ~ended[-1]] = 0  # what the window's last action leads to is not known
     expected = {
         "observation": -decoded,
         "dynamics": divergence,
         "representation": divergence,
-        "reward": network.bins.loss(foretold[0], reward),
+        "reward": paid,
         "continuation": -np.log(np.where(is_over, 1 - likely, likely)).sum(-1),
     }
     assert found.keys() == expected.keys()
