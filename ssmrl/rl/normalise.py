@@ -51,7 +51,11 @@ def normalise(moments: Moments | None, x: jax.Array, clip: float = 10.0) -> jax.
 
 
 class RewardScale(struct.PyTreeNode):
-    """Divides rewards by the deviation of their running discounted sum, never shifting them."""
+    """Divides rewards by the deviation of their running discounted sum, never shifting them.
+
+    Nothing is clipped: where rewards are rare, the first come out large, as what was summed before
+    them deviates little.
+    """
 
     running_B: jax.Array
     moments: Moments
