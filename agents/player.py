@@ -75,21 +75,21 @@ class Player:
         Args:
             state: of the step before; ``initial_state`` at first.
             obs: one element of ``observation_space``, or a batch with a leading axis [B].
-            start: whether ``obs`` is the first of an episode: a bool, or bools [B]. Everything
-                before is forgotten.
+            start: whether ``obs`` is the first of an episode: a bool, of a batch for all or [B].
+                Everything before is forgotten.
             reward: of the step before; only looked at by agents with ``env.previous_reward``.
             key: draws the action as in training; without it, it is the likeliest. A world model
                 draws its latents all the same, and again alike for a state that steps again.
 
         Raises ``UsageError`` where ``obs`` is not of the space.
         """
-        start = jnp.asarray(start, bool)
         obs = jax.tree.map(jnp.asarray, obs)
-        one = start.ndim == 0
+        one = state.step.ndim == 0
         if one:
-            state, obs, start = jax.tree.map(lambda x: x[None], (state, obs, start))
+            state, obs = jax.tree.map(lambda x: x[None], (state, obs))
         shown = jax.eval_shape(lambda obs: _first(obs), obs)
         check_observation("the observation given to act", shown, self.observation_space)
+        start = jnp.broadcast_to(jnp.asarray(start, bool), state.step.shape)
         told = Told(obs, jnp.broadcast_to(jnp.asarray(reward, jnp.float32), start.shape))
         state, action = self._act(self._learnt, state, told, start, key)
         return _first((state, action)) if one else (state, action)

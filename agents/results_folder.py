@@ -11,7 +11,7 @@ import numpy as np
 from agents.commands.evaluate import suffix_of
 from agents.experiment import Experiment
 from agents.grid import Cell
-from agents.study import Study, settings_of
+from agents.study import Study, experiment_names, settings_of
 from agents.trained import differences
 from ssmrl.errors import UsageError, shown
 from ssmrl.report import places, results, scores, table
@@ -23,8 +23,8 @@ class ResultsFolder:
     """``cells/CELL.json`` holds what a run left; all else is made of these, and the experiment."""
 
     def __init__(self, top: Path, name: str, study: Study):
-        self._top, self._name, self._study = top, name, study
-        self.path = top / name
+        self._top, self._study, self.path = top, study, top / name
+        self._called = name if name in experiment_names() else f"{name}.yaml"  # one's own file
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Return what is known of the experiment's finished cells, by their names."""
@@ -106,7 +106,7 @@ class ResultsFolder:
         sources = dict.fromkeys((entry.name, entry.source) for entry in study.published)
         summary: dict[str, Any] = {
             "title": study.title,
-            "command": f"ssmrl reproduce {self._name}",
+            "command": f"ssmrl reproduce {self._called}",
             "cells": len(study.cells),
             "finished": len(found),
             "aggregates": lines,

@@ -127,7 +127,7 @@ class Study:
         names = {cell.name for cell in cells}
         for word in only:
             if word not in known and word not in names:
-                hint = did_you_mean(word, [*known, *names])
+                hint = did_you_mean(word, {*known, *names})
                 raise UsageError(f"--only {shown(word)} is no label or cell{hint}")
         wanted: dict[str, set[str]] = {}
         for label in filter(known.__contains__, only):

@@ -9,6 +9,8 @@ import jax
 import pytest
 
 from agents.cli import main
+from agents.experiment import load_experiment
+from agents.study import load_study
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -79,6 +81,19 @@ def test_s5_in_a_flax_model():
     seen: dict = {}
     exec(block("python", "class Tagger"), seen)
     assert seen["logits"].shape == (100, 4, 5)
+
+
+def test_own_preset_and_own_experiment(folder):
+    (folder / "mine.yaml").write_text(block("yaml", "CartPole-v1"))
+    experiment = load_experiment("mine.yaml")
+    assert (experiment.memory.name, experiment.agent_config.num_envs) == ("gru", 32)
+    (folder / "study.yaml").write_text(block("yaml", "grid:"))
+    name, study = load_study("study.yaml")
+    assert [c.name for c in study.cells] == ["s5-easy", "s5-medium", "gru-easy", "gru-medium"]
+    for cell in study.cells:
+        chosen = cell.experiment(study.seeds, folder / name)
+        assert chosen.memory.name == cell.labels["memory"]
+        assert chosen.env.name.lower().endswith(cell.labels["env"])
 
 
 PATHS = re.findall(r"`((?:ssmrl|configs|tests|envs|agents)/[\w/.]*)`", README)

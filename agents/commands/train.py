@@ -49,7 +49,12 @@ from ssmrl.train.trackers import check_track, open_trackers
 def start(config: str | None, overrides: Mapping[str, Any]) -> int:
     """Train a new run; nothing is written before everything has been checked."""
     set_up_jax()
-    return start_run(load_experiment(config, overrides))
+    experiment = load_experiment(config, overrides)
+    if config is None:
+        console.print(
+            "no preset or file is named, so defaults hold; ssmrl list configs has presets"
+        )
+    return start_run(experiment)
 
 
 @dataclass(frozen=True)

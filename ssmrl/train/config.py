@@ -60,6 +60,12 @@ def named(mapping: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _nearest(name: str, fields: Mapping[str, Any], path: str) -> str:
+    if "." in name:
+        *groups, leaf = name.split(".")
+        nested = leaf + ": ..."
+        for group in reversed(groups):
+            nested = f"{group}: {{{nested}}}"
+        return f"; write {nested}"
     flat = {path + f for f in fields} | {
         f"{path}{f}.{inner.name}"
         for f, hint in fields.items()

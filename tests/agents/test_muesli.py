@@ -54,8 +54,10 @@ def test_what_the_prior_tells_by_hand(collected):
         q = np.take_along_axis(q_all, np.asarray(t.action)[..., None], -1)[..., 0]
     else:
         assert batch.actions.shape == (13, 8, 16, 2)
-        q_all = np.stack([q_of(batch.actions[:, :, i]) for i in range(16)], -1)
-        weight, q = np.full((1, 1, 16), 1 / 16), q_of(t.action)
+        assert (abs(batch.actions) > 1).any()  # which the model sees as the environment does
+        vectors = np.clip(batch.actions, -1, 1)
+        q_all = np.stack([q_of(vectors[:, :, i]) for i in range(16)], -1)
+        weight, q = np.full((1, 1, 16), 1 / 16), q_of(np.clip(t.action, -1, 1))
     v = (weight * q_all).sum(-1)
     assert abs(q - v).max() > 1e-3
     np.testing.assert_allclose(batch.model_advantage, q_all - v[..., None], atol=1e-4)
@@ -87,7 +89,8 @@ def test_loss_by_hand(collected):
     now = state.replace(params=online)
     latent = agent.policy.apply(now, "remember", t.memory_state, t.obs, t.start)
     policy, value = agent.network.apply(online, latent, method="predict")
-    vectors = t.action if batch.actions is not None else jax.nn.one_hot(t.action, 2)
+    drawn = batch.actions is not None
+    vectors = np.clip(t.action, -1, 1) if drawn else jax.nn.one_hot(t.action, 2)
     reward, after = agent.network.apply(online, latent, vectors, method="imagine")
     policy_after, value_after = agent.network.apply(online, after, method="predict")
 

@@ -81,6 +81,8 @@ def test_a_batch_is_each_of_its_own(run):
         obs = jax.tree.map(lambda x, i=i: x[i], batch)
         _, alone = player.act(player.initial_state(), obs, start[i], reward=float(i))
         np.testing.assert_allclose(alone, together[i], rtol=1e-5)
+    first = [player.act(player.initial_state((3,)), batch, s)[1] for s in (True, [True] * 3)]
+    np.testing.assert_array_equal(*first)
 
 
 def test_needs_no_environment(run, tmp_path):

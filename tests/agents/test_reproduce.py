@@ -101,6 +101,7 @@ def test_results(finished):
         "source": "Someone 2020, table 1",
     }  # fmt: skip
     table = (finished / "results" / "tiny" / "table.md").read_text()
+    assert "Made by `ssmrl reproduce tiny.yaml`; " in table
     assert "0.5 ± 0.1" in table
     assert "* theirs: Someone 2020, table 1" in table
     assert "2 of 2" in table

@@ -50,6 +50,7 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     # Keys.
     "unknown": ("sede: 1\n", "'sede'.*'seed'"),
     "unknown-inside": ("ppo: {lerning_rate: 1}\n", "'ppo.lerning_rate'.*'ppo.learning_rate'"),
+    "unknown-dotted": ("ppo.num_envs: 8\n", r"'ppo.num_envs'; write ppo: \{num_envs: \.\.\.\}"),
     "unknown-section": ("dqn: {gamma: .9}\n", "'dqn'"),
     "unknown-in-env": ("env: {nme: x}\n", "env.nme"),
     "key-is-number": ("5: 1\n", "'5'"),
