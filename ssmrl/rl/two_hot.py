@@ -65,7 +65,7 @@ def signed_root(x: jax.Array) -> jax.Array:
 def signed_root_inverse(y: jax.Array) -> jax.Array:
     """Return the x whose ``signed_root`` is y.
 
-    s = sqrt(|x| + 1) solves linear s^2 + s = |y| + 1 + linear. Then |y| = (s - 1) (1 + linear
+    s = sqrt(|x| + 1) solves c s^2 + s = |y| + 1 + c, c = LINEAR. Then |y| = (s - 1) (1 + c
     (s + 1)) and |x| = (s - 1) (s + 1): written so, nothing is subtracted, which would cost three
     digits near 0.
     """
