@@ -75,13 +75,13 @@ class Player:
         Args:
             state: of the step before; ``initial_state`` at first.
             obs: one element of ``observation_space``, or a batch with a leading axis [B].
-            start: whether ``obs`` is the first of an episode: a bool, of a batch for all or [B].
-                Everything before is forgotten.
+            start: whether ``obs`` is the first of an episode: a bool, or bools [B]. Everything
+                before is forgotten. One bool goes for a whole batch.
             reward: of the step before; only looked at by agents with ``env.previous_reward``.
             key: draws the action as in training; without it, it is the likeliest. A world model
                 draws its latents all the same, and again alike for a state that steps again.
 
-        Raises ``UsageError`` where ``obs`` is not of the space.
+        Raises ``UsageError`` where ``obs`` is not of the space, or ``start`` not of the batch.
         """
         obs = jax.tree.map(jnp.asarray, obs)
         one = state.step.ndim == 0
@@ -89,7 +89,13 @@ class Player:
             state, obs = jax.tree.map(lambda x: x[None], (state, obs))
         shown = jax.eval_shape(lambda obs: _first(obs), obs)
         check_observation("the observation given to act", shown, self.observation_space)
-        start = jnp.broadcast_to(jnp.asarray(start, bool), state.step.shape)
+        start = jnp.asarray(start, bool)
+        if start.shape not in ((), state.step.shape):
+            raise UsageError(
+                f"the start given to act has shape {start.shape}, but the state is of "
+                f"{len(state.step)} environments; give one bool, or one for each"
+            )
+        start = jnp.broadcast_to(start, state.step.shape)
         told = Told(obs, jnp.broadcast_to(jnp.asarray(reward, jnp.float32), start.shape))
         state, action = self._act(self._learnt, state, told, start, key)
         return _first((state, action)) if one else (state, action)

@@ -23,8 +23,8 @@ class ResultsFolder:
     """``cells/CELL.json`` holds what a run left; all else is made of these, and the experiment."""
 
     def __init__(self, top: Path, name: str, study: Study):
-        self._top, self._study, self.path = top, study, top / name
-        self._called = name if name in experiment_names() else f"{name}.yaml"  # one's own file
+        self._top, self._name, self._study = top, name, study
+        self.path = top / name
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Return what is known of the experiment's finished cells, by their names."""
@@ -104,9 +104,10 @@ class ResultsFolder:
             divide_by = {str(label): float(d) for label, d in aggregate.divide_by.items()}
             lines = results.aggregates(found, aggregate.over, divide_by, labels, beside)
         sources = dict.fromkeys((entry.name, entry.source) for entry in study.published)
+        own_file = "" if self._name in experiment_names() else ".yaml"
         summary: dict[str, Any] = {
             "title": study.title,
-            "command": f"ssmrl reproduce {self._called}",
+            "command": f"ssmrl reproduce {self._name}{own_file}",
             "cells": len(study.cells),
             "finished": len(found),
             "aggregates": lines,

@@ -83,6 +83,8 @@ def test_a_batch_is_each_of_its_own(run):
         np.testing.assert_allclose(alone, together[i], rtol=1e-5)
     first = [player.act(player.initial_state((3,)), batch, s)[1] for s in (True, [True] * 3)]
     np.testing.assert_array_equal(*first)
+    with pytest.raises(UsageError, match=r"start given to act has shape \(2,\).*3 environments"):
+        player.act(player.initial_state((3,)), batch, [True, False])
 
 
 def test_needs_no_environment(run, tmp_path):
